@@ -1,0 +1,1 @@
+"""The site gateway's side: meter -> readings -> intervals -> sealed batches -> collector. Start reading at `main`."""

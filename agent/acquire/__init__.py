@@ -1,0 +1,1 @@
+"""Meter to readings: profiles, request planning, drivers, decoding, scheduling."""

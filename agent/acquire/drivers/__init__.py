@@ -1,0 +1,1 @@
+"""One file a protocol; `base` says what a driver is."""

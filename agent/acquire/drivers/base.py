@@ -1,0 +1,70 @@
+"""What a driver is: it reads blocks of one link and translates every failure into a `ReadError`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agent.acquire.plan import Block
+from agent.acquire.points import Profile, Raw
+from shared.errors import ReadError
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A meter as a link sees it."""
+
+    id: str
+    profile: Profile
+    poll_us: int = 10_000_000  # [us]
+    unit: int = 1  # Modbus unit id
+    nodes: Mapping[str, str] = field(default_factory=dict)  # OPC UA: quantity -> node id text with namespace URI
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRead:
+    """One block read of one meter: what it said, and between which instants."""
+
+    meter: str
+    block: int  # its index in the meter's plan
+    sent: int  # just before the request left [us since boot]
+    at: int  # when the reply was complete [us since boot]
+    registers: Mapping[str, Raw | None]  # by quantity, in the point's `enc`; None: the meter says not available
+    values: Mapping[str, int | None]  # instantaneous quantities [counts of the quantity's unit]
+
+
+class Refused(ReadError):  # noqa: N818 - names what the device did
+    """The device lives and refuses: a Modbus exception reply, or a bad status of a whole OPC UA request."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Unreachable(ReadError):  # noqa: N818 - names the state of the link
+    """The link itself cannot be opened: no meter behind it can answer."""
+
+
+class Driver(Protocol):
+    """One link: one request at a time."""
+
+    def blocks(self, target: Target) -> tuple[Block, ...]:
+        """Return the requests that bring all points of a meter, those with registers first."""
+
+    async def read(self, target: Target, block: Block, timeout_s: float) -> BlockRead:
+        """Return what the meter answered to one request.
+
+        Raises:
+            Refused: the meter lives and refuses.
+            Unreachable: the link cannot be opened.
+            ReadError: no usable answer in time. [s]
+        """
+
+    async def identity(self, target: Target, timeout_s: float) -> str | None:
+        """Return the meter's serial number as text; None where profile or meter has none.
+
+        Raises:
+            ReadError: as `read`.
+        """
+
+    async def close(self) -> None:
+        """Close the link."""

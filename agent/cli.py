@@ -1,0 +1,184 @@
+"""`wattseal agent ...`: what runs on the gateway. Every command takes the site file and `--json`."""
+
+import json
+import sys
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shared.errors import ConfigError
+
+DEFAULT = Path("/etc/wattseal/site.toml")
+Command = Callable[..., Any]
+
+
+def site_file(command: Command) -> Command:
+    """Add the site file as an optional first argument."""
+    kind = click.Path(dir_okay=False, path_type=Path)
+    return click.argument("file", type=kind, default=DEFAULT, metavar="[SITE.toml]")(command)
+
+
+def as_json(command: Command) -> Command:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(command)
+
+
+@click.group()
+def agent() -> None:
+    """The site gateway: poll meters, seal intervals, ship them."""
+
+
+@agent.command()
+@click.argument(
+    "file", type=click.Path(dir_okay=False, path_type=Path), default=Path("site.toml"), metavar="[SITE.toml]"
+)
+@click.option("--site", default="dc1", show_default=True, help="Id of the site.")
+@click.option("--agent", "name", default=None, help="Id of this gateway; SITE-gw1 when left out.")
+@as_json
+def init(file: Path, site: str, name: str | None, *, as_json: bool) -> None:
+    """Write a commented site file to start from, and its schema for the editor."""
+    from agent.config import Site
+
+    if file.exists():
+        raise ConfigError(f"{file}: there is a file already; it is never overwritten")
+    text = files("agent.field").joinpath("site.toml").read_text(encoding="utf-8")
+    text = text.replace('"dc1-gw1"', f'"{name or site + "-gw1"}"').replace('"dc1"', f'"{site}"')
+    schema = file.with_name("site.schema.json")
+    try:
+        file.write_text(text, encoding="utf-8")
+        schema.write_text(json.dumps(Site.model_json_schema(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{error.filename}: {error.strerror}") from error
+    _say(
+        as_json,
+        {"site": str(file), "schema": str(schema)},
+        f"wrote {file} and {schema}; next: wattseal agent check {file}",
+    )
+
+
+@agent.command()
+@site_file
+@as_json
+def check(file: Path, *, as_json: bool) -> None:
+    """Check the site file; nothing is connected to."""
+    from agent.field.check import notes
+    from agent.sitefile import load
+
+    try:
+        site, profiles = load(file)
+    except ConfigError as error:
+        if as_json:
+            click.echo(json.dumps({"good": False, "errors": str(error).splitlines()}))
+            sys.exit(78)
+        raise
+    found = notes(site, profiles)
+    text = "".join(f"note: {note}\n" for note in found) + f"{file}: good; {len(site.meter)} meters"
+    _say(as_json, {"good": True, "errors": [], "notes": found, "meters": len(site.meter)}, text)
+
+
+@agent.command()
+@as_json
+def schema(*, as_json: bool) -> None:  # noqa: ARG001 - a schema is JSON either way
+    """Print the JSON Schema of the site file."""
+    from agent.config import Site
+
+    click.echo(json.dumps(Site.model_json_schema(), indent=1))
+
+
+@agent.command()
+@as_json
+def profiles(*, as_json: bool) -> None:
+    """List the meter profiles, with what their trust rests on."""
+    from agent.acquire.profile import find_profile, known_profiles
+
+    found = [find_profile(name) for name in known_profiles()]
+    rows = [{"id": one.id, "protocol": one.protocol, "trust": one.trust, "models": list(one.models)} for one in found]
+    lines = [f"{one.id:24} {one.protocol:7} {one.trust:12} {', '.join(one.models)}" for one in found]
+    _say(as_json, {"profiles": rows}, "\n".join(lines))
+
+
+@agent.command()
+@site_file
+@click.option("--token", required=True, help="The one-time token that the collector printed.")
+@click.option("--collector-url", required=True, help="Address of the collector's API, as https://collector.example.")
+@click.option("--wait", "wait_s", default=0, show_default=True, help="Seconds to wait for the approval.")
+@as_json
+def enroll(file: Path, token: str, collector_url: str, wait_s: int, *, as_json: bool) -> None:
+    """Make the keys and ask the collector to know this gateway; a person there approves it."""
+    from agent.field.enroll import enrolled
+    from agent.sitefile import load
+
+    site, _ = load(file)
+    found = enrolled(site, token, collector_url, wait_s)
+    text = f"fingerprint of this gateway's key: {found.fingerprint}\n"
+    if found.state == "pending":
+        text += f"compare it at the collector, then there: wattseal collector agents approve {site.agent}"
+    else:
+        text += f"approved by the collector with key {found.collector_fingerprint}"
+    members = {"agent": site.agent, "state": found.state, "fingerprint": found.fingerprint}
+    _say(as_json, members | {"collector_fingerprint": found.collector_fingerprint}, text)
+
+
+@agent.command()
+@site_file
+@click.option("--once", is_flag=True, help="Measure and seal one span of intervals, show it, send nothing.")
+@as_json
+def run(file: Path, *, once: bool, as_json: bool) -> None:
+    """Run until stopped (SIGTERM); what was measured is sealed before it ends."""
+    from agent.field.run import run_once, run_until_stopped
+    from agent.sitefile import load
+
+    site, resolved = load(file)
+    if not once:
+        run_until_stopped(site, resolved)
+        return
+    shown = run_once(site, resolved)
+    _say(
+        as_json,
+        shown,
+        "\n".join(f"{row['channel']:50} {row['start']}  {row['value']} {row['unit']}" for row in shown["values"]),
+    )
+
+
+@agent.command()
+@site_file
+@as_json
+def status(file: Path, *, as_json: bool) -> None:
+    """Say how much is sealed, acknowledged and waiting, and which meters are silent."""
+    from agent.field.status import lines, standing
+    from agent.sitefile import load
+
+    site, _ = load(file)
+    found = standing(site)
+    _say(as_json, found, "\n".join(lines(found)))
+    sys.exit(1 if found["silent"] or not found["enrolled"] else 0)
+
+
+@agent.command()
+@site_file
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write (.jws).")
+@as_json
+def export(file: Path, out: Path, *, as_json: bool) -> None:
+    """Write the enrolment record and every kept batch to a file, to verify or to carry by hand."""
+    from agent.field.export import write
+    from agent.sitefile import load
+
+    site, _ = load(file)
+    count = write(site, out)
+    _say(as_json, {"file": str(out), "strings": count}, f"wrote {count} signed strings to {out}")
+
+
+def _say(as_json: bool, members: dict[str, Any], text: str) -> None:  # noqa: FBT001 - the flag of every command
+    click.echo(json.dumps(members) if as_json else text)
+
+
+def _attach() -> None:
+    from agent.field.simulate_cli import simulate
+
+    agent.add_command(simulate)
+
+
+_attach()

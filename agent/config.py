@@ -1,0 +1,184 @@
+"""`site.toml` as models: the one truth of a gateway, every key with its unit, default and range.
+
+Rules of this file: unknown keys are errors; identifiers are text; no secret may stand in the file. What needs more
+than one table, and the reading itself, is in `sitefile`.
+"""
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from shared.quantity import QUANTITIES
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Serial = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+LENGTHS = (60, 300, 600, 900, 1800, 3600)
+LAB_LENGTHS = (1, 2, 5, 10, 15, 30)
+Role = Literal["grid", "generation", "storage", "load", "tenant", "check"]
+
+
+class Strict(BaseModel):
+    """A table of the file: no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Uplink(Strict):
+    """Where batches go."""
+
+    broker: str = Field(description="mqtts://host:8883, or mqtt://host:1883 in a lab")
+    collectors: list[Id] = Field(default=["central"], min_length=1, description="the aud of every batch")
+    username: str | None = None
+    password_file: str | None = Field(
+        default=None, description="file that holds the password; never the password itself"
+    )
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    https_url: str | None = Field(default=None, description="second path: POST of the same batches")
+    retention_days: int = Field(default=90, ge=1, le=3650)
+    window: int = Field(default=16, ge=1, le=1000, description="batches on the way at once")
+
+    @field_validator("broker")
+    @classmethod
+    def _broker(cls, text: str) -> str:
+        url = urlsplit(text)
+        if url.scheme not in ("mqtt", "mqtts") or not url.hostname or url.username or url.password:
+            raise ValueError("write mqtts://host:8883, or mqtt://host:1883 in a lab; no user or password in it")
+        return text
+
+
+class ModbusTcp(Strict):
+    """One Modbus TCP endpoint; all its units share one queue."""
+
+    host: str = Field(min_length=1)
+    port: Port = 502
+    timeout_ms: int = Field(default=1000, ge=10, le=60_000)
+
+
+class OpcUa(Strict):
+    """One OPC UA server."""
+
+    url: str
+    security: str | None = Field(default=None, description='policy and mode, as "Basic256Sha256,SignAndEncrypt"')
+    cert_file: str | None = None
+    key_file: str | None = None
+    username: str | None = None
+    password_file: str | None = None
+    timeout_ms: int = Field(default=4000, ge=10, le=60_000)
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, text: str) -> str:
+        url = urlsplit(text)
+        if url.scheme != "opc.tcp" or not url.hostname:
+            raise ValueError("write opc.tcp://host:4840")
+        return text
+
+
+class Meter(Strict):
+    """One meter: which device, where, and what it stands for."""
+
+    id: Id
+    profile: str
+    bus: str
+    unit: int = Field(default=1, ge=0, le=247, description="Modbus unit id")
+    serial: Serial | None = Field(default=None, description="as text; compared with the device at start and hourly")
+    role: Role
+    quantities: list[str] | None = Field(default=None, description="only these; all of the profile when left out")
+    nodes: dict[str, str] = Field(default={}, description="OPC UA: quantity -> nsu=URI;s=...")
+    multiplier: str | None = Field(default=None, description='for meters that show secondary values, as "160" or "2.5"')
+    ct_primary_A: float | None = Field(default=None, gt=0)  # noqa: N815 - the unit is written as the trade writes it
+    vt_primary_V: float | None = Field(default=None, gt=0)  # noqa: N815 - likewise
+    max_power_kW: float | None = Field(default=None, gt=0, description="rating")  # noqa: N815 - likewise
+    poll_s: int = Field(default=10, ge=1, le=900)
+    disclosure: Id = "default"
+
+    @field_validator("quantities")
+    @classmethod
+    def _known(cls, names: list[str] | None) -> list[str] | None:
+        unknown = [name for name in names or [] if name not in QUANTITIES]
+        if unknown:
+            raise ValueError(f"no quantity {unknown[0]!r}")
+        return names
+
+    @field_validator("multiplier")
+    @classmethod
+    def _positive(cls, text: str | None) -> str | None:
+        if text is not None and not re.fullmatch(r"\d+(\.\d+)?", text):
+            raise ValueError('write a positive decimal number as text, as "160"')
+        if text is not None and Fraction(text) == 0:
+            raise ValueError("a multiplier of 0 would lose all energy")
+        return text
+
+    @property
+    def factor(self) -> Fraction:
+        """Return what turns the meter's own values into primary ones. [1]"""
+        return Fraction(self.multiplier or "1")
+
+    @property
+    def max_power(self) -> int | None:
+        """Return the rating. [mW]"""
+        return None if self.max_power_kW is None else round(self.max_power_kW * 1_000_000)
+
+
+class Site(Strict):
+    """The whole file."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    site: Id
+    agent: Id
+    timezone: str = Field(default="UTC", description="for people and local days; data are UTC")
+    interval_s: int = 900
+    lab: bool = Field(default=False, description="allow intervals of 1 to 30 s")
+    seal_s: int | None = Field(default=None, description="intervals closing within it share a batch")
+    boundary_tolerance_ms: int = Field(default=250, ge=1, le=5000)
+    heartbeat_s: int = Field(default=300, ge=1, le=300)
+    data_dir: str = "/var/lib/wattseal/agent"
+    profiles_dir: str | None = Field(default=None, description="profiles of your own")
+    metrics_listen: str = Field(
+        default="", description='loopback address for Prometheus, as "127.0.0.1:9464"; "" is off'
+    )
+    uplink: Uplink
+    modbus_tcp: dict[Id, ModbusTcp] = {}
+    opcua: dict[Id, OpcUa] = {}
+    meter: list[Meter] = Field(min_length=1)
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError):
+            raise ValueError('no such time zone; write one as "America/Chicago"') from None
+        return name
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        allowed = (*LAB_LENGTHS, *LENGTHS) if self.lab else LENGTHS
+        if self.interval_s not in allowed:
+            raise ValueError(f"interval_s: {self.interval_s} is none of {', '.join(map(str, allowed))}")
+        if not (self.interval_s <= self.seal <= 900 or self.seal == self.interval_s) or self.seal % self.interval_s:
+            raise ValueError(f"seal_s: {self.seal} is no multiple of interval_s up to 900")
+        return self
+
+    @property
+    def seal(self) -> int:
+        """Return how long the intervals of one batch span. [s]"""
+        return self.seal_s or self.interval_s
+
+    @property
+    def outbox(self) -> Path:
+        """Return the database of sealed batches."""
+        return Path(self.data_dir) / "outbox.sqlite"
+
+    @property
+    def keys(self) -> Path:
+        """Return where the keys are."""
+        return Path(self.data_dir) / "keys"

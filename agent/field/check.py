@@ -1,0 +1,31 @@
+"""What a site file may say and still deserves a word."""
+
+from agent.acquire.points import Profile
+from agent.config import Meter, Site
+
+
+def notes(site: Site, profiles: dict[str, Profile]) -> list[str]:
+    """Return sentences for a person; none of them stops the agent."""
+    found = [note for meter in site.meter for note in _meter(meter, profiles[meter.id])]
+    if site.uplink.broker.startswith("mqtt://"):
+        found.append("uplink.broker: mqtt:// is not encrypted; for a lab only (batches are signed either way)")
+    if site.uplink.https_url:
+        found.append("uplink.https_url: not used by this version; batches go over MQTT")
+    if site.lab:
+        found.append(f"lab: intervals of {site.interval_s} s; no market settles them")
+    return found
+
+
+def _meter(meter: Meter, profile: Profile) -> list[str]:
+    registers = [point for point in profile.points if point.kind == "register"]
+    found = []
+    if meter.max_power_kW is None and any(point.mod for point in registers):
+        found.append(f'meter "{meter.id}": without max_power_kW a register rollover is taken for a reset')
+    if not registers:
+        found.append(f'meter "{meter.id}": no energy register; its intervals will hold statistics only')
+    coarse = [point.quantity for point in registers if point.enc == "f32"]
+    if coarse:
+        found.append(f'meter "{meter.id}": {", ".join(coarse)} is a 32-bit float whose step grows with its value')
+    if meter.serial is None:
+        found.append(f'meter "{meter.id}": without serial an exchanged meter is noticed only if it tells its own')
+    return found

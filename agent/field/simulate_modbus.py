@@ -1,0 +1,156 @@
+"""Simulated meters on real Modbus TCP, many units at one address. Reads only: every other function is refused with 01.
+
+This and `simulate_opcua` are the only servers of the agent; the daemon never imports them.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from pymodbus.constants import ExcCodes
+from pymodbus.pdu import ExceptionResponse, ModbusPDU
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from agent.acquire.points import Part, Point
+from agent.field import simulate_encode as encode
+from agent.field.simulate_meter import Simulated
+from shared.clock import Clock
+from shared.errors import ConfigError
+
+_READS = (3, 4)
+_NOBODY = 0  # pymodbus gives a unit that no meter has to device 0
+_BRIDGED = 125  # registers between two points exist where a block may span them
+
+Spans = list[tuple[int, int]]
+
+
+class ModbusPort:
+    """One address with its meters by unit id."""
+
+    def __init__(self, host: str, port: int, meters: Mapping[int, Simulated], clock: Clock) -> None:
+        # What pymodbus logs of refused requests is what a person asked for.
+        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+        self._address = (host, port)
+        self._meters = meters
+        self._clock = clock
+        self._spans = {unit: _spans(meter) for unit, meter in meters.items()}
+        self._server: ModbusTcpServer | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: the address is in use or not ours, or a serial number does not fit its registers.
+        """
+        for meter in self._meters.values():
+            _check_serial(meter)
+        devices = [self._device(unit, spans) for unit, spans in self._spans.items()]
+        if _NOBODY not in self._meters:
+            devices.append(SimDevice(_NOBODY, simdata=SimData(0, datatype=DataType.REGISTERS, readonly=True)))
+        server = ModbusTcpServer(devices, address=self._address, trace_pdu=self._pdu)
+        try:
+            await server.serve_forever(background=True)
+        except RuntimeError as error:  # pymodbus says no more than this
+            host, port = self._address
+            raise ConfigError(
+                f"{host}:{port}: cannot listen; another program may have the port, or it needs root below 1024"
+            ) from error
+        self._server = server
+
+    async def stop(self) -> None:
+        """Close every connection."""
+        if self._server is not None:
+            await self._server.shutdown()  # type: ignore[no-untyped-call] # pymodbus leaves it untyped
+
+    def _device(self, unit: int, spans: Mapping[int, Spans]) -> SimDevice:
+        merged = _merged(sorted(span for one in spans.values() for span in one), 0)
+        blocks = [
+            SimData(start, count=end - start, datatype=DataType.REGISTERS, readonly=True) for start, end in merged
+        ]
+        return SimDevice(unit, simdata=blocks, action=partial(self._answer, unit))
+
+    async def _answer(
+        self,
+        unit: int,
+        function: int,
+        first: int,
+        address: int,
+        count: int,
+        registers: list[int],
+        written: list[int] | list[bool] | None,
+    ) -> ExcCodes | None:
+        """Put what the meter shows now into ``registers``, or say why not."""
+        meter, now = self._meters[unit], self._clock.wall()
+        if (delay := meter.delay_s(now)) > 0:
+            await self._clock.sleep(delay)
+        if (code := meter.refusal(now)) is not None:
+            return ExcCodes(code)
+        known = self._spans[unit].get(function, [])
+        if written is not None or not any(start <= address and address + count <= end for start, end in known):
+            return ExcCodes.ILLEGAL_ADDRESS
+        for part, words in _shown(meter, function, address, address + count, now):
+            registers[part.address - first : part.end - first] = words
+        return None
+
+    def _pdu(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU:  # noqa: FBT001 - pymodbus calls it so
+        """Drop requests to silent meters; refuse whatever is no read, and units that no meter has."""
+        meter = self._meters.get(pdu.dev_id)
+        if not sending:
+            silent = meter is not None and meter.silent(self._clock.wall())
+            return None if silent else pdu  # type: ignore[return-value] # pymodbus drops what is empty
+        function = pdu.function_code & 0x7F
+        if function not in _READS:
+            return _refusal(pdu, function, ExcCodes.ILLEGAL_FUNCTION)
+        return pdu if meter is not None else _refusal(pdu, function, ExcCodes.GATEWAY_NO_RESPONSE)
+
+
+def _refusal(pdu: ModbusPDU, function: int, code: ExcCodes) -> ModbusPDU:
+    return ExceptionResponse(function, code, pdu.dev_id, pdu.transaction_id)
+
+
+def _points(meter: Simulated) -> list[Point]:
+    serial = meter.meter.profile.serial
+    return [*meter.meter.profile.points, *([serial] if serial else [])]
+
+
+def _spans(meter: Simulated) -> dict[int, Spans]:
+    """Return by function the address ranges that exist: the points and short holes between them."""
+    by_function: dict[int, Spans] = {}
+    for point in _points(meter):
+        for part in point.parts:
+            by_function.setdefault(part.function, []).append((part.address, part.end))
+    forbidden = meter.meter.profile.forbidden
+    return {function: _merged(sorted(spans), _BRIDGED, forbidden) for function, spans in by_function.items()}
+
+
+def _merged(spans: Spans, bridged: int, forbidden: Sequence[tuple[int, int]] = ()) -> Spans:
+    merged: Spans = []
+    for start, end in spans:
+        last = merged[-1][1] if merged else start
+        barred = any(last < stop and first < start for first, stop in forbidden)
+        if merged and start - last <= bridged and not barred:
+            merged[-1] = (merged[-1][0], max(last, end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _shown(meter: Simulated, function: int, start: int, end: int, now: int) -> list[tuple[Part, list[int]]]:
+    """Return the parts of a meter inside a request and their words."""
+    found = []
+    for point in _points(meter):
+        inside = [n for n, p in enumerate(point.parts) if p.function == function and start < p.end and p.address < end]
+        if inside:
+            words = _serial(meter, now) if point.quantity == "serial" else meter.words(point, now)
+            found += [(point.parts[n], words[n]) for n in inside]
+    return found
+
+
+def _serial(meter: Simulated, now: int) -> list[list[int]]:
+    point = meter.meter.profile.serial
+    return [] if point is None else [encode.serial(meter.serial(now), point, meter.meter.id)]
+
+
+def _check_serial(meter: Simulated) -> None:
+    _serial(meter, 0)

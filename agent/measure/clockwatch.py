@@ -1,0 +1,54 @@
+"""Ties boot time to wall time and notices when the wall clock steps. Pure, told both times.
+
+A step is a change of (wall - boot) of more than 500 ms between two looks; the anchors on either side of it go into
+the next batch, so that anyone can re-time what was read (facts: RFC 5905 disciplines slew below 128 ms).
+"""
+
+from dataclasses import dataclass, field
+
+from shared.batch import ClockState, Event
+from shared.clock import Discipline
+
+STEP = 500_000  # [us]
+#: More anchors than this do not fit a sensible batch; the first and the last tell the most.
+MOST = 64
+
+
+@dataclass(slots=True)
+class ClockWatch:
+    """The offset of the wall clock from the boot clock, as last seen."""
+
+    offset: int | None = None  # wall - boot [us]
+    look: tuple[int, int] = (0, 0)
+    anchors: list[tuple[int, int, int | None]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def see(self, boot: int, wall: int) -> bool:
+        """Take a look at both clocks; return whether the wall clock stepped since the look before."""
+        before, self.offset = self.offset, wall - boot
+        stepped = before is not None and abs(self.offset - before) > STEP
+        if stepped and before is not None:
+            self.anchors += [(*self.look, None), (boot, wall, None)]
+            detail: dict[str, object] = {"step_us": self.offset - before}
+            self.events.append(Event(None, "clock_step", boot, boot, 1, detail))
+        self.look = (boot, wall)
+        return stepped
+
+    def take_events(self) -> list[Event]:
+        """Give away what happened since the last call."""
+        taken, self.events = self.events, []
+        return taken
+
+    def boot_of(self, wall: int) -> int:
+        """Return where on the boot clock a wall time lies by the present offset. [us]"""
+        if self.offset is None:
+            raise AssertionError("the clocks were never looked at")
+        return wall - self.offset
+
+    def state(self, discipline: Discipline) -> ClockState:
+        """Return what a batch says of the clock, and begin anew."""
+        boot, wall = self.look
+        kept = self.anchors if len(self.anchors) <= MOST else [*self.anchors[: MOST // 2], *self.anchors[-MOST // 2 :]]
+        anchors = (*kept, (boot, wall, discipline.error_us))
+        self.anchors = []
+        return ClockState(discipline.status, discipline.by, anchors)

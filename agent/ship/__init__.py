@@ -1,0 +1,1 @@
+"""Intervals to sealed batches, and batches to the collector."""

@@ -1,0 +1,101 @@
+"""`collector.toml`: every key checked, each complaint at file, line and column."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from shared import places
+from shared.places import Path as Keys
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Strict(BaseModel):
+    """A table of a file: no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Mqtt(Strict):
+    """The broker that agents publish to."""
+
+    embedded: bool = Field(default=False, description="start a broker in this process; for demo and lab")
+    embedded_listen: str = Field(default="127.0.0.1:1883", description="where the embedded broker listens")
+    url: str | None = Field(default=None, description="mqtts://host:8883, or mqtt://host:1883 in a lab")
+    username: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.embedded == (self.url is not None):
+            raise ValueError("set either embedded = true or url")
+        if self.url is not None and urlsplit(self.url).scheme not in ("mqtt", "mqtts"):
+            raise ValueError("url: write mqtts://host:8883, or mqtt://host:1883 in a lab")
+        return self
+
+
+class Collector(Strict):
+    """The whole file."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    id: Id
+    data_dir: str = "/var/lib/wattseal/collector"
+    store: str = Field(default="sqlite", description='"sqlite", or "postgresql://user@host/database"')
+    api_listen: str = "127.0.0.1:8080"
+    timezone: str = Field(default="UTC", description="for releases whose points name none")
+    metrics_listen: str = Field(default="", description='loopback address for Prometheus; "" is off')
+    vee_every_s: int = Field(default=5, ge=1, le=3600, description="how often new intervals are validated")
+    mqtt: Mqtt
+
+    @field_validator("store")
+    @classmethod
+    def _store(cls, text: str) -> str:
+        if text != "sqlite" and not text.startswith("postgresql://"):
+            raise ValueError('write "sqlite" or "postgresql://user@host/database"')
+        return text
+
+    @field_validator("api_listen")
+    @classmethod
+    def _listen(cls, text: str) -> str:
+        host, _, port = text.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError('write an address and a port, as "127.0.0.1:8080"')
+        return text
+
+    @property
+    def data(self) -> Path:
+        """Return the data directory."""
+        return Path(self.data_dir)
+
+    @property
+    def keys(self) -> Path:
+        """Return where the signing key is."""
+        return self.data / "keys"
+
+
+def load(path: Path) -> Collector:
+    """Return the configuration.
+
+    Raises:
+        ConfigError: one or more lines, each `file:line:column: what, and what to do`.
+    """
+    found = places.document(path, tomlkit.parse, f"wattseal collector init {path}")
+    return found.checked(Collector.model_validate, _known)
+
+
+def _known(path: Keys) -> Sequence[str]:
+    model: type[BaseModel] = Mqtt if path and path[0] == "mqtt" else Collector
+    return keys_of(model)
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """Return the keys that a table may have, as the file writes them."""
+    return [field.alias or name for name, field in model.model_fields.items()]

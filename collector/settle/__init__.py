@@ -1,0 +1,8 @@
+"""From channels to what is settled: pure functions over arrays and integers (DESIGN.md section 7.4)."""
+
+from collector.settle.allocation import allocate
+from collector.settle.determinant import determinants
+from collector.settle.evaluation import evaluate
+from collector.settle.rounding import carry_round
+
+__all__ = ["allocate", "carry_round", "determinants", "evaluate"]

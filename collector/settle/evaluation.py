@@ -1,0 +1,166 @@
+"""Points: formulas over arrays of channels and points.
+
+Rules of this file: exact integers until the one rounding (half-even) at the end; a term outside its dated validity is
+no part of the sum, a term inside it without a value makes the result null; a gap is never zero. A formula over other
+points takes their rounded values, so that anyone can redo it from the released rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from graphlib import CycleError, TopologicalSorter
+from math import lcm
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.vee.series import HAS_VALUE, Bools, Codes, Ints
+from shared.errors import ConfigError
+from shared.formula import Formula
+from shared.quantity import INT64_MAX
+from shared.status import WORST_LAST, Status
+
+Sets = NDArray[np.uint16]
+#: int64, or Python integers where those would not hold a sum.
+Exact = NDArray[np.int64] | NDArray[np.object_]
+
+_BACK = np.array([int(status) for status in WORST_LAST], dtype=np.uint8)
+_RANK = np.argsort(_BACK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Term:
+    """A channel's or point's intervals over the period; `valid` marks where it belongs to the formula (None: all)."""
+
+    values: Ints  # [counts], ignored where the status says that there is none
+    status: Codes
+    valid: Bools | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.values), len(self.status), len(self.values if self.valid is None else self.valid)}
+        if len(lengths) > 1:
+            raise ValueError("values, status and valid: not of one length")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluated:
+    """A formula's intervals. `values` holds 0 where `known` is False: ask `value`, which gives None there."""
+
+    values: Ints  # [counts], rounded half-even
+    known: Bools
+    status: Codes  # worst of the terms
+    partial: Bools  # a term within its validity has no value
+    refs: tuple[str, ...]
+    lacks: Bools  # [refs x intervals]
+    numerators: Exact  # the exact values are numerators / denominator
+    denominator: int
+    sets: Sets  # bit 1 << status for each status among the terms
+
+    def value(self, at: int) -> int | None:
+        """Return one interval's value, None for a gap. [counts]"""
+        return int(self.values[at]) if self.known[at] else None
+
+    def exact(self) -> list[Fraction | None]:
+        """Return the values before rounding. [counts]"""
+        return [
+            Fraction(int(numerator), self.denominator) if known else None
+            for numerator, known in zip(self.numerators, self.known.tolist(), strict=True)
+        ]
+
+    def qualities(self, at: int) -> tuple[str, ...]:
+        """Return the sorted names of all statuses among one interval's terms."""
+        return tuple(sorted(status.name for status in Status if int(self.sets[at]) >> status & 1))
+
+    def lacking(self, at: int) -> tuple[str, ...]:
+        """Return the references without a value in one interval."""
+        return tuple(ref for ref, lack in zip(self.refs, self.lacks[:, at].tolist(), strict=True) if lack)
+
+
+def evaluate(formula: Formula, terms: Mapping[str, Term]) -> Evaluated:
+    """Return what a formula gives over all intervals.
+
+    Args:
+        formula: Signed sum of references.
+        terms: Every reference of the formula, all of one length.
+
+    Raises:
+        ValueError: a reference is not given, or lengths differ.
+    """
+    refs = formula.refs
+    unknown = [ref for ref in refs if ref not in terms]
+    if unknown:
+        raise ValueError(f"terms: nothing given for {', '.join(unknown)}")
+    if len({len(terms[ref].values) for ref in refs}) > 1:
+        raise ValueError("terms: not of one length")
+    valid = np.stack([_valid(terms[ref]) for ref in refs])
+    status = np.stack([terms[ref].status for ref in refs])
+    lacks = valid & ~HAS_VALUE[status]
+    known = valid.any(axis=0) & ~lacks.any(axis=0)
+    numerators, denominator = _sum(formula, terms, valid & known)
+    values, fits = _half_even(numerators, denominator)
+    known &= fits
+    return Evaluated(
+        values=np.where(known, values, 0),
+        known=known,
+        status=np.where(known, _worst(status, valid), Status.MISSING).astype(np.uint8),
+        partial=lacks.any(axis=0) | ~fits,
+        refs=refs,
+        lacks=lacks,
+        numerators=numerators,
+        denominator=denominator,
+        sets=np.bitwise_or.reduce(np.where(valid, np.left_shift(1, status.astype(np.uint16)), 0).astype(np.uint16)),
+    )
+
+
+def _valid(term: Term) -> Bools:
+    return np.ones(len(term.values), dtype=np.bool_) if term.valid is None else term.valid
+
+
+def _worst(status: NDArray[np.uint8], valid: NDArray[np.bool_]) -> Codes:
+    """Return the worst status among the valid terms; where there is none, what the caller takes for missing."""
+    worst: Codes = _BACK[np.where(valid, _RANK[status], 0).max(axis=0)]
+    return worst
+
+
+def _sum(formula: Formula, terms: Mapping[str, Term], used: NDArray[np.bool_]) -> tuple[Exact, int]:
+    """Return numerators over one denominator; in int64 where nothing can overflow, else in unbounded integers."""
+    denominator = lcm(*(factor.denominator for factor, _ in formula.terms))
+    weights = [(int(factor * denominator), ref) for factor, ref in formula.terms]
+    rows = dict(zip(formula.refs, used, strict=True))
+    taken = {ref: np.where(rows[ref], terms[ref].values, 0) for ref in rows}
+    bound = sum(abs(weight) * _largest(taken[ref]) for weight, ref in weights)
+    wide = bound > INT64_MAX // 4
+    total: Exact = np.zeros(used.shape[1], dtype=object if wide else np.int64)
+    for weight, ref in weights:
+        total = total + weight * (taken[ref].astype(object) if wide else taken[ref])
+    return total, denominator
+
+
+def _largest(values: Ints) -> int:
+    return max(int(values.max(initial=0)), -int(values.min(initial=0)))
+
+
+def _half_even(numerators: Exact, denominator: int) -> tuple[Ints, Bools]:
+    """Return rounded values and where they fit int64; what does not fit is not available, never wrapped."""
+    whole, rest = numerators // denominator, numerators % denominator
+    twice = 2 * rest
+    rounded = whole + ((twice > denominator) | ((twice == denominator) & (whole % 2 == 1)))
+    fits = np.asarray((rounded <= INT64_MAX) & (rounded >= -INT64_MAX - 1), dtype=np.bool_)
+    return np.where(fits, rounded, 0).astype(np.int64), fits
+
+
+def evaluation_order(formulas: Mapping[str, Formula]) -> list[str]:
+    """Return the points so that each comes after the points that it is made of.
+
+    Raises:
+        ConfigError: points refer to each other in a circle, or to a point that does not exist.
+    """
+    parts = {point: {ref for ref in formula.refs if "/" not in ref} for point, formula in formulas.items()}
+    for point, refs in parts.items():
+        for ref in sorted(refs - set(formulas)):
+            raise ConfigError(f'point "{point}": no point {ref!r}; known: {", ".join(sorted(formulas))}')
+    try:
+        return list(TopologicalSorter({point: sorted(parts[point]) for point in sorted(parts)}).static_order())
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise ConfigError(f"points refer to each other in a circle: {circle}; break it in points.toml") from error

@@ -1,0 +1,129 @@
+"""`points.toml`: what is settled, as dated formulas; loaded into the log as one signed record."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tomlkit
+from pydantic import BaseModel, Field, field_validator
+
+from collector.config import Id, Strict, keys_of
+from collector.settle.evaluation import evaluation_order
+from shared import places
+from shared.errors import ConfigError
+from shared.formula import Formula, parse
+from shared.master import PointVersion, in_force
+from shared.places import Document
+from shared.places import Path as Keys
+from shared.quantity import QUANTITIES
+from shared.release import instant
+
+LENGTHS = (300, 900, 1800, 3600)
+
+
+class PointEntry(Strict):
+    """One `[[point]]`."""
+
+    id: Id
+    from_: datetime = Field(alias="from", description="in force from here until a later entry of the same id")
+    role: Literal["grid", "generation", "storage", "load", "tenant"]
+    formula: str
+    length_s: Annotated[int, Field(ge=1, le=3600)] = 900
+    quantity: str | None = Field(default=None, description="what the result is; taken from the formula when left out")
+    parties: list[Id] = Field(default=[], description="who may see it; everybody when left out")
+
+    @field_validator("from_")
+    @classmethod
+    def _aware(cls, moment: datetime) -> datetime:
+        if moment.tzinfo is None or moment.microsecond:
+            raise ValueError("write a time with its offset, as 2026-01-01T00:00:00Z")
+        return moment
+
+    @field_validator("length_s")
+    @classmethod
+    def _divides(cls, length: int) -> int:
+        if 86_400 % length:
+            raise ValueError(f"{length} s does not divide a day")
+        return length
+
+
+class PointsFile(Strict):
+    """The whole file."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    point: list[PointEntry] = Field(default=[])
+
+
+def load(path: Path) -> list[PointVersion]:
+    """Return the points of a file, sorted by id and time.
+
+    Raises:
+        ConfigError: one or more lines, each `file:line:column: what, and what to do`.
+    """
+    document = places.document(path, tomlkit.parse, "an editor")
+    file = document.checked(PointsFile.model_validate, _known)
+    complaints: list[str] = []
+    made = [_version(document, at, entry, complaints) for at, entry in enumerate(file.point)]
+    if complaints:
+        raise ConfigError("\n".join(complaints))
+    found = sorted((one for one in made if one is not None), key=lambda one: (one.id, one.since))
+    _doubles(found, path)
+    _circles(found)
+    return found
+
+
+def _known(path: Keys) -> Sequence[str]:
+    model: type[BaseModel] = PointEntry if path and path[0] == "point" else PointsFile
+    return keys_of(model)
+
+
+def _version(document: Document, at: int, entry: PointEntry, complaints: list[str]) -> PointVersion | None:
+    try:
+        quantity = entry.quantity or _quantity(parse(entry.formula))
+        if quantity not in QUANTITIES:
+            raise ConfigError(f"no quantity {quantity!r}")
+    except ConfigError as error:
+        key = "quantity" if "quantity" in str(error) and entry.quantity else "formula"
+        complaints.append(f'{document.place(("point", at, key))}: point "{entry.id}": {error}')
+        return None
+    since = int(entry.from_.astimezone(UTC).timestamp())
+    parties = tuple(sorted(entry.parties))
+    return PointVersion(entry.id, since, entry.role, entry.formula, entry.length_s, quantity, parties)
+
+
+def _quantity(formula: Formula) -> str:
+    """Return what a formula gives: its one quantity if all terms agree and add, else the net of active energies."""
+    names = {ref.rpartition(".")[2] for ref in formula.refs if "/" in ref}
+    if len(names) == 1 and all(factor > 0 for factor, _ in formula.terms) and all("/" in ref for ref in formula.refs):
+        return names.pop()
+    kinds = {name.split("_")[1] if name.startswith("energy_") else name for name in names}
+    if kinds <= {"active"}:
+        return "energy_active_net"
+    raise ConfigError("what this formula gives is not clear; write quantity = ")
+
+
+def _doubles(found: Sequence[PointVersion], path: Path) -> None:
+    for one, other in pairwise(found):
+        if (one.id, one.since) == (other.id, other.since):
+            raise ConfigError(f'{path.name}: point "{one.id}" has two entries from {instant(one.since)}; keep one')
+
+
+def _circles(found: Sequence[PointVersion]) -> None:
+    for since in sorted({one.since for one in found}):
+        evaluation_order({one.id: one.parsed for one in in_force(found, since).values()})
+
+
+def diff(old: Sequence[PointVersion], new: Sequence[PointVersion]) -> list[str]:
+    """Return what changes from one master data to another, a line each; the first sign says how."""
+    before = {(one.id, one.since): one for one in old}
+    after = {(one.id, one.since): one for one in new}
+    lines = []
+    for key in sorted(before.keys() | after.keys()):
+        was, becomes = before.get(key), after.get(key)
+        if was == becomes:
+            continue
+        lines += [f"- {key[0]} from {instant(key[1])}: {was.formula}"] if was else []
+        lines += [f"+ {key[0]} from {instant(key[1])}: {becomes.formula}"] if becomes else []
+    return lines

@@ -1,0 +1,166 @@
+"""The evidence beside a release: the leaves behind its rows, each believed and proved to stand in the log.
+
+Layout: `evidence/ledger.jsonl` holds a leaf a line with its position and inclusion proof, `evidence/blobs/` what `vee`
+records commit to, by SHA-256. Pure: the caller reads the files.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from shared import batch, envelope, merkle, record, veeblob
+from shared import registers as rule
+from shared.errors import BadProof, Malformed, TrustError
+from shared.intervals import Intervals
+from shared.master import PointVersion, points
+from shared.receipt import Checkpoint
+from shared.status import MEASURED, Status
+from shared.veeblob import Span
+from shared.verify import Ring
+
+Slot = tuple[str, int, int]  # channel, start [UTC s], length [s]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What is believed of one interval."""
+
+    value: int | None
+    status: Status
+    flags: int
+    method: str | None
+    position: int
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What the leaves say, once each was believed."""
+
+    measured: dict[Slot, set[int]] = field(default_factory=dict)  # by the published rule from signed reads
+    levels: dict[tuple[str, int], set[int]] = field(
+        default_factory=dict
+    )  # registers at boundaries, by channel and UTC s
+    versions: dict[Slot, Version] = field(default_factory=dict)
+    lengths: dict[str, set[int]] = field(default_factory=dict)  # of the versions of each channel [s]
+    estimates: list[tuple[Span, dict[str, object]]] = field(default_factory=list)
+    points: list[PointVersion] = field(default_factory=list)
+    points_position: int = -1
+    positions: set[int] = field(default_factory=set)
+    failures: list[str] = field(default_factory=list)
+    batches: int = 0
+    records: int = 0
+
+
+def collect(lines: Iterable[str], blobs: Mapping[str, bytes], point: Checkpoint, ring: Ring) -> Evidence:
+    """Return what the leaves prove.
+
+    Args:
+        lines: Lines of ledger.jsonl.
+        blobs: Contents of blobs/, by file name without its ending.
+        point: The checkpoint that the release is bound to.
+        ring: The trusted keys.
+    """
+    found = Evidence()
+    for line in lines:
+        try:
+            _leaf(found, json.loads(line), blobs, point, ring)
+        except TrustError as error:
+            found.failures.append(f"evidence: {error}")
+        except (ValueError, TypeError, KeyError) as error:
+            found.failures.append(f"evidence: a line is no leaf: {str(error)[:80]}")
+    return found
+
+
+def _leaf(
+    found: Evidence, members: dict[str, object], blobs: Mapping[str, bytes], point: Checkpoint, ring: Ring
+) -> None:
+    position, text, path = members["position"], members["jws"], members["inclusion"]
+    if not isinstance(position, int) or not isinstance(text, str) or not isinstance(path, list):
+        raise Malformed("a leaf is not position, jws and inclusion")
+    leaf = merkle.leaf_hash(text.encode("ascii"))
+    merkle.check_inclusion(leaf, position, point.size, [bytes.fromhex(step) for step in path], point.root)
+    found.positions.add(position)
+    if envelope.apart(text).typ == envelope.BATCH:
+        found.batches += 1
+        _batch(found, position, envelope.believe(text, envelope.BATCH, ring.agents))
+    else:
+        found.records += 1
+        _record(found, position, record.believe(text, ring.collectors), blobs)
+
+
+def _batch(found: Evidence, position: int, payload: bytes) -> None:
+    taken = batch.decode(payload)
+    if not isinstance(taken.body, Intervals):
+        return
+    body = taken.body
+    for block in body.blocks:
+        for name, register in block.registers.items():
+            channel = f"{taken.site}/{block.meter}.{name}"
+            levels = rule.registers(register, block.at, body.boundaries)
+            values = rule.advances(levels, register.flags)
+            if list(register.values) != values:
+                found.failures.append(
+                    f"position {position}: {channel}: sent values are not those of the published rule"
+                )
+            for at, level in enumerate(levels):
+                if level is not None:
+                    found.levels.setdefault((channel, body.start + at * body.length), set()).add(level)
+            for at, value in enumerate(values):
+                if value is not None:
+                    found.measured.setdefault((channel, body.start + at * body.length, body.length), set()).add(value)
+
+
+def _record(found: Evidence, position: int, taken: record.Record, blobs: Mapping[str, bytes]) -> None:
+    if taken.kind == "points" and position > found.points_position:
+        found.points, found.points_position = points(taken.body), position
+    if taken.kind == "vee":
+        name = str(taken.body.get("sha256"))
+        octets = blobs.get(name)
+        if octets is None or hashlib.sha256(octets).hexdigest() != name:
+            raise BadProof(f"position {position}: the versions of this record are not here or were changed")
+        for span in veeblob.decode(octets):
+            _versions(found, position, span)
+
+
+def _versions(found: Evidence, position: int, span: Span) -> None:
+    found.lengths.setdefault(span.channel, set()).add(span.length)
+    columns = zip(span.values, span.status, span.flags, span.method, strict=True)
+    for at, (value, status, flags, method) in enumerate(columns):
+        slot = (span.channel, span.start + at * span.length, span.length)
+        before = found.versions.get(slot)
+        if before is None or before.position <= position:
+            found.versions[slot] = Version(value, Status(status), flags, method, position)
+    found.estimates += [(span, estimate) for estimate in span.estimates]
+
+
+def unsupported(found: Evidence) -> list[str]:
+    """Return what the versions claim to have been measured and the signed reads do not show."""
+    failures = []
+    for (channel, start, length), version in found.versions.items():
+        if version.status not in MEASURED or version.value is None:
+            continue
+        seen = found.measured.get((channel, start, length))
+        if seen is not None and version.value not in seen:
+            failures.append(f"{channel} at {start}: {version.value} is not what the signed reads give: {sorted(seen)}")
+    return failures
+
+
+def wrong_totals(found: Evidence) -> list[str]:
+    """Return the estimates whose parts do not add up to the register's advance over their gap."""
+    failures = []
+    for span, estimate in found.estimates:
+        total, first, stop = estimate.get("total"), estimate.get("first"), estimate.get("stop")
+        if total is None or not isinstance(first, int) or not isinstance(stop, int):
+            continue
+        parts = [
+            found.versions.get((span.channel, start, span.length)) for start in range(first, stop, span.length)
+        ]  # fmt: skip
+        if any(part is None or part.status != Status.ESTIMATED or part.value is None for part in parts):
+            continue  # superseded since
+        if sum(part.value or 0 for part in parts if part is not None) != int(str(total)):
+            failures.append(f"{span.channel} at {first}: the estimates do not add up to {total}")
+        before, after = found.levels.get((span.channel, first)), found.levels.get((span.channel, stop))
+        if before and after and not any(b - a == int(str(total)) for a in before for b in after):
+            failures.append(f"{span.channel} at {first}: {total} is not what the register advanced")
+    return failures

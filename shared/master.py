@@ -1,0 +1,65 @@
+"""Points as a `points` record states them: dated formulas that give what is settled (DESIGN.md section 7.4). Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import Malformed
+from shared.formula import Formula, parse
+
+
+@dataclass(frozen=True, slots=True)
+class PointVersion:
+    """One settlement point from an instant on, until a later entry of the same id takes over."""
+
+    id: str
+    since: int  # [UTC s]
+    role: str
+    formula: str
+    length: int  # [s]
+    quantity: str
+    parties: tuple[str, ...]
+
+    @property
+    def parsed(self) -> Formula:
+        """Return the formula, parsed."""
+        return parse(self.formula)
+
+
+def body(points: Iterable[PointVersion]) -> dict[str, object]:
+    """Return the body of a `points` record: the whole master data, sorted."""
+    return {
+        "points": [
+            {
+                "id": one.id, "from": one.since, "role": one.role, "formula": one.formula, "length_s": one.length,
+                "quantity": one.quantity, "parties": list(one.parties),
+            }
+            for one in sorted(points, key=lambda one: (one.id, one.since))
+        ]
+    }  # fmt: skip
+
+
+def points(members: dict[str, Any]) -> list[PointVersion]:
+    """Return the points of a record's body.
+
+    Raises:
+        Malformed: it is not written so.
+    """
+    try:
+        return [_point(one) for one in members["points"]]
+    except (KeyError, TypeError) as error:
+        raise Malformed(f"not the body of a points record: {error}") from error
+
+
+def _point(one: dict[str, Any]) -> PointVersion:
+    parties = tuple(one["parties"])
+    return PointVersion(one["id"], one["from"], one["role"], one["formula"], one["length_s"], one["quantity"], parties)
+
+
+def in_force(versions: Iterable[PointVersion], at: int) -> dict[str, PointVersion]:
+    """Return the entry of each point that holds at an instant. [UTC s]"""
+    found: dict[str, PointVersion] = {}
+    for one in sorted(versions, key=lambda one: (one.id, one.since)):
+        if one.since <= at:
+            found[one.id] = one
+    return found

@@ -1,0 +1,134 @@
+"""Where in a TOML file a complaint belongs: line and column of a key, found without a parser of our own.
+
+The style-preserving parser of the caller (tomlkit) is handed in, so that this package keeps its few dependencies.
+A value is replaced by a mark, the document is written out again, and the mark's offset is the place. Pure.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from shared.errors import ConfigError
+
+Model = TypeVar("Model")
+Path = Sequence[str | int]
+Known = Callable[[Path], Sequence[str]]  # the keys that a table may have, for the nearest name of an unknown one
+_MARK = "\u0001place\u0001"
+
+
+def document(path: Any, parse: Callable[[str], Any], maker: str) -> "Document":  # noqa: ANN401 - any path that reads itself
+    """Return a TOML file with its places.
+
+    Args:
+        path: A `pathlib.Path`; it is read here, once.
+        parse: The style-preserving parser; its errors carry `line` and `col`.
+        maker: The command that writes such a file to start from.
+
+    Raises:
+        ConfigError: it cannot be read, or is not TOML.
+    """
+    try:
+        source = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `{maker}` writes one to start from") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        parse(source)
+    except ValueError as error:
+        line, column = getattr(error, "line", 1), getattr(error, "col", 0) + 1
+        said = str(error).partition(" at line ")[0]
+        raise ConfigError(f"{path.name}:{line}:{column}: not TOML: {said}") from error
+    return Document(path.name, source, parse)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A TOML file that was read, with the parser that keeps its layout."""
+
+    name: str
+    source: str
+    parse: Callable[[str], Any]  # tomlkit.parse: has `unwrap`, `as_string`
+
+    def place(self, path: Path, *, key: bool = False) -> str:
+        """Return `file:line:column` of a value, or of its key, or of the nearest table that is there."""
+        for depth in range(len(path), 0, -1):
+            offset = self._offset(path[:depth], key=key or depth < len(path))
+            if offset is not None:
+                line = self.source.count("\n", 0, offset) + 1
+                return f"{self.name}:{line}:{offset - self.source.rfind(chr(10), 0, offset)}"
+        return f"{self.name}:1:1"
+
+    def _offset(self, path: Path, *, key: bool) -> int | None:
+        """Return where a value begins, or the line of its key or header; None if it is not in the file."""
+        copy = self.parse(self.source)
+        if copy.as_string() != self.source:
+            return None
+        try:
+            parent = copy
+            for step in path[:-1]:
+                parent = parent[step]
+            item = parent[path[-1]]
+            if isinstance(item.unwrap() if hasattr(item, "unwrap") else item, dict):
+                return self._header(item)
+            parent[path[-1]] = _MARK
+        except (KeyError, IndexError, TypeError):
+            return None
+        found = copy.as_string().find('"\\u0001place\\u0001"')
+        return self._first_on_line(found) if key and found >= 0 else (found if found >= 0 else None)
+
+    def _header(self, table: Any) -> int | None:  # noqa: ANN401 - a table of the caller's parser
+        """Return where the `[header]` above a table's first plain key begins."""
+        text = table.as_string() if hasattr(table, "as_string") else ""
+        at = self.source.find(text) if text.strip() else -1
+        above = self.source.rfind("[", 0, at)
+        return None if at < 0 or above < 0 else self._first_on_line(above)
+
+    def _first_on_line(self, offset: int) -> int:
+        start = self.source.rfind("\n", 0, offset) + 1
+        line = self.source[start:]
+        return start + len(line) - len(line.lstrip(" \t"))
+
+    def checked(self, validate: Callable[[Any], Model], known: Known) -> Model:
+        """Return the file as its model.
+
+        Args:
+            validate: Gives the model of the file's members, or raises a `ValueError` with pydantic's `errors()`.
+            known: The keys that a table may have.
+
+        Raises:
+            ConfigError: one line for each mistake, each with its place.
+        """
+        try:
+            return validate(self.parse(self.source).unwrap())
+        except ValueError as error:
+            raise ConfigError("\n".join(self.complaints(getattr(error, "errors", list)(), known))) from None
+
+    def complaints(self, errors: Sequence[Mapping[str, Any]], known: Known) -> list[str]:
+        """Return one sentence for each error of a model check."""
+        return [self._complaint(error, known) for error in errors]
+
+    def _complaint(self, error: Mapping[str, Any], known: Known) -> str:
+        path = [step for step in error["loc"] if not str(step).startswith("function-")]
+        subject, kind, value = self._subject(path), error["type"], error.get("input")
+        name = str(path[-1]) if path else "the file"
+        if kind == "extra_forbidden":
+            close = difflib.get_close_matches(name, known(path[:-1]), 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known(path[:-1]))}"
+            return f"{self.place(path, key=True)}: {subject}unknown key {name!r}; {hint}"
+        if kind == "missing":
+            return f"{self.place(path)}: {subject}key {name!r} is missing"
+        if kind == "string_type" and isinstance(value, int | float):
+            return f'{self.place(path)}: {subject}{name} needs quotes; write: {name} = "{value}"'
+        said = str(error["msg"]).removeprefix("Value error, ")
+        shown = "" if isinstance(value, dict | list) or value is None else f" (it is {value!r})"
+        return f"{self.place(path)}: {subject}{name}: {said}{shown}"
+
+    def _subject(self, path: Path) -> str:
+        """Return which entry of a list is meant, by its id rather than its number."""
+        if len(path) < 2 or not isinstance(path[1], int):
+            return "".join(f"[{'.'.join(map(str, path[:-1]))}] " if len(path) > 1 else "")
+        entries = self.parse(self.source).unwrap().get(path[0], [])
+        entry = entries[path[1]] if path[1] < len(entries) else {}
+        return f'{path[0]} "{entry.get("id", path[1] + 1)}": '

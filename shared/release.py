@@ -1,0 +1,166 @@
+"""Rows and manifest of a release: the exact bytes of a hand-off to settlement (DESIGN.md 7.4, WIRE.md section 5)."""
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from shared import merkle
+from shared.errors import Malformed
+
+COLUMNS = (
+    "point", "quantity", "unit", "start", "length_s", "value", "status", "qualities", "method", "flags", "revision",
+    "evidence",
+)  # fmt: skip
+MANIFEST = (
+    "release_id", "number", "kind", "party", "period", "timezone", "tzdata", "position", "points", "counts", "expected",
+    "unobserved_fraction", "versions", "merkle_root", "rows_sha256", "supersedes", "delta", "checkpoint", "consistency",
+)  # fmt: skip
+KINDS = ("preliminary", "final", "correction")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One interval of one settlement point."""
+
+    point: str
+    quantity: str
+    unit: str
+    start: int  # [UTC s]
+    length_s: int
+    value: int | None  # [unit]
+    status: str
+    qualities: tuple[str, ...]  # sorted set
+    method: str | None
+    flags: tuple[str, ...]
+    revision: int
+    evidence: tuple[tuple[int, int], ...]  # log positions, first and last of each run
+
+
+def instant(seconds: int) -> str:
+    """Return RFC 3339 in UTC.
+
+    >>> instant(1772460000)
+    '2026-03-02T14:00:00Z'
+    """
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds(text: str) -> int:
+    """Return the epoch seconds of an RFC 3339 time with `Z`.
+
+    Raises:
+        Malformed: it is not written so.
+    """
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise Malformed(f"{text[:40]!r} is not a time such as 2026-03-02T14:00:00Z") from error
+    return int(moment.timestamp())
+
+
+def _ascii(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _number(value: int | None) -> int | str | None:
+    return str(value) if value is not None and abs(value) > 2**53 - 1 else value
+
+
+def line(row: Row) -> str:
+    """Return a row as one line of rows.jsonl, without the line feed."""
+    parts = (
+        row.point, row.quantity, row.unit, instant(row.start), row.length_s, _number(row.value), row.status,
+        row.qualities, row.method, row.flags, row.revision, row.evidence,
+    )  # fmt: skip
+    return _ascii(dict(zip(COLUMNS, parts, strict=True)))
+
+
+def parse(text: str) -> Row:
+    """Return the row of a line.
+
+    Raises:
+        Malformed: it is none.
+    """
+    try:
+        members = json.loads(text)
+        if tuple(members) != COLUMNS:
+            raise Malformed(f"a row has the members {', '.join(members)[:200]}")
+        value = members["value"]
+        return Row(
+            members["point"], members["quantity"], members["unit"], seconds(members["start"]), members["length_s"],
+            None if value is None else int(value), members["status"], tuple(members["qualities"]), members["method"],
+            tuple(members["flags"]), members["revision"], tuple((a, b) for a, b in members["evidence"]),
+        )  # fmt: skip
+    except (ValueError, TypeError) as error:
+        raise Malformed(f"not a release row: {text[:80]!r}") from error
+
+
+def sort(rows: Sequence[Row]) -> list[Row]:
+    """Return rows in the order of a release: point, quantity, start."""
+    return sorted(rows, key=lambda row: (row.point, row.quantity, row.start))
+
+
+def jsonl(rows: Sequence[Row]) -> bytes:
+    """Return rows.jsonl."""
+    return "".join(f"{line(row)}\n" for row in rows).encode("ascii")
+
+
+def table(rows: Sequence[Row]) -> bytes:
+    """Return rows.csv (RFC 4180 with line feeds; sets joined by `|`)."""
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        runs = "|".join(f"{first}-{last}" for first, last in row.evidence)
+        writer.writerow([
+            row.point, row.quantity, row.unit, instant(row.start), row.length_s, "" if row.value is None else row.value,
+            row.status, "|".join(row.qualities), row.method or "", "|".join(row.flags), row.revision, runs,
+        ])  # fmt: skip
+    return target.getvalue().encode("ascii")
+
+
+def root(octets: bytes) -> str:
+    """Return the Merkle root over the lines of rows.jsonl, without their line feeds, in hex."""
+    lines = octets.split(b"\n")[:-1]
+    return merkle.root_of([merkle.leaf_hash(one) for one in lines]).hex()
+
+
+def sha256(octets: bytes) -> str:
+    """Return a hash as files write it."""
+    return hashlib.sha256(octets).hexdigest()
+
+
+def counts(rows: Sequence[Row]) -> dict[str, int]:
+    """Return how many rows have which status, in alphabetical order."""
+    return dict(sorted(Counter(row.status for row in rows).items()))
+
+
+def manifest(members: dict[str, Any]) -> bytes:
+    """Return manifest.json; the members must be exactly those published.
+
+    Raises:
+        Malformed: one lacks, or is too many.
+    """
+    if set(members) != set(MANIFEST):
+        raise Malformed(f"a manifest has the wrong members: {sorted(set(members) ^ set(MANIFEST))}")
+    return (_ascii({key: members[key] for key in MANIFEST}) + "\n").encode("ascii")
+
+
+def fraction(part: int, whole: int) -> str:
+    """Return a share as text with six decimals, rounded half-even.
+
+    >>> fraction(1, 3)
+    '0.333333'
+    """
+    if whole == 0:
+        return "0.000000"
+    millionths, rest = divmod(part * 1_000_000, whole)
+    if rest * 2 > whole or (rest * 2 == whole and millionths % 2):
+        millionths += 1
+    return f"{millionths // 1_000_000}.{millionths % 1_000_000:06d}"

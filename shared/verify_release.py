@@ -1,0 +1,171 @@
+"""What an outsider can prove of a release folder, with and without its evidence. Reads nothing but that folder."""
+
+import csv
+import io
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from shared import envelope
+from shared.errors import Malformed, TrustError
+from shared.evidence import Evidence, Version, collect, unsupported, wrong_totals
+from shared.master import PointVersion, in_force
+from shared.receipt import checkpoint
+from shared.release import COLUMNS, MANIFEST, Row, counts, instant, line, parse, root, sha256, sort, table
+from shared.status import Flags, Status, worst
+from shared.strictjson import loads
+from shared.strictjson import members as exactly
+from shared.verify import Report, Ring
+
+FILES = ("manifest.json", "manifest.jws", "rows.jsonl", "rows.csv")
+
+
+def release(folder: Path, ring: Ring) -> Report:
+    """Return what a release folder proves."""
+    report = Report(str(folder))
+    try:
+        octets = {name: (folder / name).read_bytes() for name in FILES}
+        manifest = _manifest(octets, ring)
+        rows = _rows(octets, manifest)
+    except OSError as error:
+        report.failures.append(f"{error.filename}: {error.strerror}; a release is a folder with {', '.join(FILES)}")
+        return report
+    except TrustError as error:
+        report.failures.append(str(error))
+        return report
+    report.counts = {"rows": len(rows)} | {status.lower(): count for status, count in counts(rows).items()}
+    report.proved += [
+        f"release {manifest['release_id']} is signed by the collector, and its {len(rows)} rows are those it signed",
+        f"it names position {manifest['position']} of the log and the root that the log had there",
+    ]
+    if (folder / "evidence" / "ledger.jsonl").exists():
+        _with_evidence(report, folder, manifest, rows, ring)
+    else:
+        report.unproved.append("that the rows follow from signed reads: this folder has no evidence/")
+    if manifest["consistency"] is None:
+        report.unproved.append("that the log continues that of an earlier release: this is the party's first")
+    return report
+
+
+def _manifest(octets: dict[str, bytes], ring: Ring) -> dict[str, object]:
+    text = octets["manifest.jws"].decode("ascii", errors="replace").strip()
+    if envelope.believe(text, envelope.RELEASE, ring.collectors) != octets["manifest.json"]:
+        raise Malformed("manifest.json is not the manifest that the collector signed")
+    return exactly(loads(octets["manifest.json"]), MANIFEST, "manifest")
+
+
+def _rows(octets: dict[str, bytes], manifest: dict[str, object]) -> list[Row]:
+    jsonl = octets["rows.jsonl"]
+    lines = jsonl.decode("ascii", errors="replace").splitlines()
+    for number, text in enumerate(lines, start=1):
+        row = parse(text)
+        if line(row) != text:
+            raise Malformed(f"rows.jsonl line {number}: not in its one spelling")
+    if sha256(jsonl) != manifest["rows_sha256"] or root(jsonl) != manifest["merkle_root"]:
+        raise Malformed(f"rows.jsonl is not the file of the manifest{_changed(octets)}")
+    rows = [parse(text) for text in lines]
+    if rows != sort(rows) or counts(rows) != manifest["counts"] or len(rows) != manifest["expected"]:
+        raise Malformed("the rows are not sorted, complete and counted as the manifest says")
+    if table(rows) != octets["rows.csv"]:
+        raise Malformed("rows.csv does not say the same as rows.jsonl")
+    return rows
+
+
+def _changed(octets: dict[str, bytes]) -> str:
+    """Return where rows.jsonl and rows.csv part, as a hint at the first changed row."""
+    listed = list(csv.reader(io.StringIO(octets["rows.csv"].decode("ascii", errors="replace"))))[1:]
+    for number, text in enumerate(octets["rows.jsonl"].decode("ascii", errors="replace").splitlines()):
+        row = parse(text)
+        shown = ["" if row.value is None else str(row.value), row.status]
+        if number >= len(listed) or [listed[number][COLUMNS.index(name)] for name in ("value", "status")] != shown:
+            return f"; line {number + 1} (point {row.point} at {instant(row.start)}) differs from rows.csv"
+    return ""
+
+
+def _with_evidence(report: Report, folder: Path, manifest: dict[str, object], rows: list[Row], ring: Ring) -> None:
+    point = checkpoint(str(manifest["checkpoint"]))
+    blobs = {path.stem: path.read_bytes() for path in sorted((folder / "evidence" / "blobs").glob("*.ndjson"))}
+    lines = (folder / "evidence" / "ledger.jsonl").read_text(encoding="ascii").splitlines()
+    found = collect(lines, blobs, point, ring)
+    report.counts |= {"batches": found.batches, "records": found.records, "intervals": len(found.measured)}
+    report.failures += found.failures + unsupported(found) + wrong_totals(found)
+    if report.good:
+        report.failures += [failure for row in rows for failure in _differs(found, row)][:20]
+    if report.good:
+        estimated = sum(version.status == Status.ESTIMATED for version in found.versions.values())
+        report.proved += [
+            f"{found.batches} batches and {found.records} records stand in that log, each signed by a key you trust",
+            f"{len(found.measured)} interval values follow from two signed register reads each",
+            "every row follows from them by the signed formula of its point",
+        ]
+        report.proved += [f"{estimated} estimates keep the register's advance where it is known"] * bool(estimated)
+        report.unproved += ["how good the estimates are: estimators are not rerun"] * bool(estimated)
+    report.unproved.append("a gateway attests what it read; nothing here says that the meter was right")
+
+
+def _differs(found: Evidence, row: Row) -> list[str]:
+    label = f"point {row.point} at {instant(row.start)}"
+    missing = [at for first, last in row.evidence for at in range(first, last + 1) if at not in found.positions]
+    if missing:
+        return [f"{label}: position {missing[0]} is named as evidence and is not here"]
+    point = in_force(found.points, row.start).get(row.point)
+    if point is None or point.length != row.length_s:
+        return [f"{label}: no signed formula holds at that time"]
+    value, status, sets = recomputed(found, point, row.start)
+    if (value, status, sets) != (row.value, row.status, set(row.qualities)):
+        said = f"the row says {row.value} {row.status} {sorted(row.qualities)}"
+        return [f"{label}: {said}, the evidence gives {value} {status} {sorted(sets)}"]
+    return []
+
+
+def recomputed(found: Evidence, point: PointVersion, start: int) -> tuple[int | None, str, set[str]]:
+    """Return value, status and set of qualities that the evidence gives for one row. [counts]"""
+    total: Fraction | None = Fraction(0)
+    statuses: list[Status] = []
+    sets: set[str] = set()
+    for factor, ref in point.parsed.terms:
+        value, status, qualities = _term(found, ref, start, point.length)
+        total = None if value is None or total is None else total + factor * value
+        statuses.append(status)
+        sets |= qualities
+    if total is None:
+        return None, Status.MISSING.name, sets
+    return round(total), worst(*statuses).name, sets
+
+
+def _term(found: Evidence, ref: str, start: int, length: int) -> tuple[int | None, Status, set[str]]:
+    if "/" not in ref:
+        inner = in_force(found.points, start).get(ref)
+        if inner is None:
+            return None, Status.MISSING, {Status.MISSING.name}
+        value, name, sets = recomputed(found, inner, start)
+        return value, Status[name], sets
+    slots = _slots(found, ref, start, length)
+    if not slots:
+        return None, Status.MISSING, {Status.MISSING.name}
+    qualities = {slot.status.name for slot in slots}
+    values = [slot.value for slot in slots if slot.value is not None]
+    if len(values) < len(slots):
+        return None, Status.MISSING, qualities
+    status = Status.VALID if _inner(slots) else worst(*(slot.status for slot in slots))
+    return sum(values), status, qualities
+
+
+def _slots(found: Evidence, ref: str, start: int, length: int) -> list[Version]:
+    """Return the versions that tile a span; none if they do not."""
+    for step in sorted(found.lengths.get(ref, ())):
+        tiles = [found.versions.get((ref, at, step)) for at in range(start, start + length, step)]
+        tiled = [tile for tile in tiles if tile is not None]
+        if length % step == 0 and len(tiled) == len(tiles):
+            return tiled
+    return []
+
+
+def _inner(slots: Sequence[Version]) -> bool:
+    """Return whether only inner intervals are estimated while the outer boundaries are measured in one run."""
+    made = [slot for slot in slots if slot.status == Status.ESTIMATED]
+    if not made or len(made) == len(slots) or any(not slot.flags & Flags.SCALED for slot in made):
+        return False
+    if any(slot.status not in (Status.ESTIMATED, Status.VALID) for slot in slots):
+        return False
+    return slots[0].status == Status.VALID and slots[-1].status == Status.VALID

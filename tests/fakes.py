@@ -1,0 +1,123 @@
+"""Small real implementations that tests put in the place of clocks and links."""
+
+import asyncio
+import dataclasses
+import uuid
+
+from shared import batch, envelope, receipt
+from shared.batch import Batch, Body, ClockState, Config, Place, Seen
+from shared.clock import Discipline
+from shared.keys import FileSigner, Verifier
+from shared.receipt import Receipt
+
+
+class ManualClock:
+    """A clock that stands still until a test moves it (shared.clock.Clock)."""
+
+    def __init__(self, wall: int = 1_772_460_000_000_000, boot: int = 864_000_000_000) -> None:
+        """Start at 2026-03-02T14:00:00Z, ten days after boot. [us]"""
+        self._wall, self._boot = wall, boot
+        self.id = "2c1be4f06d0e4b6b9a37c5f1d8e02a44"
+        self.word = Discipline("S", "chrony", 850)
+        self._sleepers: list[tuple[int, asyncio.Future[None]]] = []
+
+    def wall(self) -> int:
+        """Return UTC. [us since the epoch]"""
+        return self._wall
+
+    def boot(self) -> int:
+        """Return time since boot. [us]"""
+        return self._boot
+
+    def boot_id(self) -> str:
+        """Return the id of this boot."""
+        return self.id
+
+    def discipline(self) -> Discipline:
+        """Return who keeps the wall clock right."""
+        return self.word
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the clock has been moved so far. [s]"""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        woken = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._boot + round(seconds * 1_000_000), woken))
+        await woken
+
+    def advance(self, seconds: float) -> None:
+        """Move both clocks, and wake who waited for it. [s]"""
+        self._wall += round(seconds * 1_000_000)
+        self._boot += round(seconds * 1_000_000)
+        due = [woken for at, woken in self._sleepers if at <= self._boot]
+        self._sleepers = [(at, woken) for at, woken in self._sleepers if at > self._boot]
+        for woken in due:
+            if not woken.done():
+                woken.set_result(None)
+
+    def step(self, seconds: float) -> None:
+        """Step the wall clock alone, as a person or a time server may do. [s]"""
+        self._wall += round(seconds * 1_000_000)
+
+    @property
+    def next_wake(self) -> int | None:
+        """Return when the next sleeper wants to wake. [boot us]"""
+        return min((at for at, _ in self._sleepers), default=None)
+
+
+class LittleAgent:
+    """A true agent without meters: it seals real batches, and checks each receipt before it believes it."""
+
+    def __init__(self, agent: str, site: str, enrolment: str, signer: FileSigner, collector: Verifier) -> None:
+        self.agent, self.site, self.enrolment, self.signer = agent, site, enrolment, signer
+        self.ring = {collector.kid: collector}
+        self.clock = ManualClock()
+        self.seen: dict[int, Seen] = {}
+        self.begin(None)
+
+    def begin(self, previous: Place | None, epoch: str | None = None) -> None:
+        """Begin an epoch with its configuration."""
+        self.epoch = epoch or uuid.uuid4().hex
+        self.texts: list[str] = []
+        self.reported: dict[int, int] = {}  # sequence: size of the checkpoint in that batch
+        self.acked = 0
+        self.seal("config", Config(previous, {"schema": 1}))
+
+    def seal(self, kind: str, body: Body, **changes: object) -> str:
+        """Return the next batch of the chain."""
+        seq = len(self.texts) + 1
+        prev = envelope.digest(self.texts[-1] if self.texts else self.enrolment)
+        seen = self.seen[max(self.seen)] if self.seen else None
+        made = Batch(
+            aud=("central",), site=self.site, agent=self.agent, epoch=self.epoch, seq=seq, prev=prev,
+            created=self.clock.wall() + seq, boot=self.clock.boot_id(),
+            clock=ClockState("S", "chrony", ((self.clock.boot(), self.clock.wall(), 850),)), config=1,
+            software="wattseal/0.1.0", seen=seen, kind=kind, body=body,
+        )  # fmt: skip
+        made = dataclasses.replace(made, **changes)  # type: ignore[arg-type] # a test changes what it likes
+        text = envelope.seal(batch.encode(made), envelope.BATCH, self.signer)
+        if seen is not None:
+            self.reported[seq] = seen.size
+        self.texts.append(text)
+        return text
+
+    def heartbeat(self) -> str:
+        """Return a batch that says nothing."""
+        return self.seal("heartbeat", None)
+
+    def believe(self, text: str) -> Receipt:
+        """Return a receipt that is proved, and remember what it acknowledges."""
+        found = receipt.believe(text, self.ring)
+        told = any(seq <= found.acked_seq for seq in self.reported)
+        sent = dict(enumerate(self.texts, start=1)) if found.epoch == self.epoch else {}
+        receipt.check(found, agent=self.agent, sent=sent, seen=self.seen if told else {})
+        point = found.checkpoint
+        self.seen[point.size] = Seen(point.origin, point.size, point.root)
+        self.acked = max(self.acked, found.acked_seq)
+        return found
+
+    @property
+    def head(self) -> Place:
+        """Return the newest place of the chain."""
+        return Place(self.epoch, len(self.texts), envelope.digest(self.texts[-1]))
