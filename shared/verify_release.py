@@ -152,13 +152,16 @@ def _term(found: Evidence, ref: str, start: int, length: int) -> tuple[int | Non
 
 
 def _slots(found: Evidence, ref: str, start: int, length: int) -> list[Version]:
-    """Return the versions that tile a span; none if they do not."""
+    """Return the versions that tile a span: on the first grid that is complete, else on the finest."""
+    lacking = Version(None, Status.MISSING, 0, None, -1)
+    finest: list[Version] = []
     for step in sorted(found.lengths.get(ref, ())):
-        tiles = [found.versions.get((ref, at, step)) for at in range(start, start + length, step)]
-        tiled = [tile for tile in tiles if tile is not None]
-        if length % step == 0 and len(tiled) == len(tiles):
-            return tiled
-    return []
+        if length % step == 0:
+            tiles = [found.versions.get((ref, at, step), lacking) for at in range(start, start + length, step)]
+            if all(tile.value is not None for tile in tiles):
+                return tiles
+            finest = finest or tiles
+    return finest
 
 
 def _inner(slots: Sequence[Version]) -> bool:

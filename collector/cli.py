@@ -1,0 +1,19 @@
+"""`wattseal collector ...`: what runs at the centre; one file a group of commands in `collector.commands`."""
+
+import click
+
+from collector.commands.agents import agents
+from collector.commands.base import check, import_file, init, serve
+from collector.commands.ledger import ledger
+from collector.commands.points import points
+from collector.commands.release import release
+from collector.commands.vee import vee
+
+
+@click.group()
+def collector() -> None:
+    """The centre: ledger, validation, releases."""
+
+
+for command in (init, check, serve, import_file, agents, points, vee, release, ledger):
+    collector.add_command(command)

@@ -1,0 +1,139 @@
+"""`release make | list | show | export | diff | withdraw | evidence`: the hand-off to settlement."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from collector.commands.arguments import as_json, parts, person, say, seconds, takes
+
+OUT = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group()
+def release() -> None:
+    """Releases: make, look at, hand over."""
+
+
+@release.command()
+@takes()
+@click.option("--from", "start", required=True, callback=seconds, help="Begin, as 2026-03-01T00:00:00Z.")
+@click.option("--to", "stop", required=True, callback=seconds, help="End (exclusive).")
+@click.option("--kind", type=click.Choice(["preliminary", "final"]), required=True)
+@click.option("--points", "names", default="", help="Ids, joined by commas; all without.")
+@click.option("--party", default=None, help="Only what this party may see.")
+@click.option("--out", type=OUT, required=True, help="Folder that the release's own folder is made in.")
+@click.option("--evidence", "with_evidence", is_flag=True, help="Also write what proves every row.")
+@as_json
+def make(file: Path, out: Path, *, with_evidence: bool, as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - click's
+    """Make a release and print its folder; a final that differs from an earlier one is a correction."""
+    from collector.settle.folder import evidence, write
+    from collector.settle.release import Request, make
+    from collector.vee.run import catch_up
+
+    wanted = tuple(name.strip() for name in asked["names"].split(",") if name.strip())
+    request = Request(asked["start"], asked["stop"], asked["kind"], wanted, asked["party"])
+    with parts(file) as found:
+        catch_up(found.store, found.log, found.clock)
+        with found.store.write() as connection:
+            made = make(
+                connection, found.log, found.signer, request, timezone=found.config.timezone, now=found.clock.wall()
+            )  # fmt: skip
+        folder = write(made, out)
+        if with_evidence:
+            with found.store.read() as connection:
+                evidence(connection, found.log, made, found.signer.verifier, folder)
+    say({"release_id": made.id, "kind": made.kind, "path": str(folder)}, str(folder), as_json=as_json)
+
+
+@release.command("list")
+@takes()
+@as_json
+def list_releases(file: Path, *, as_json: bool) -> None:
+    """List the releases, newest first."""
+    from collector.settle.release import listed
+    from shared.release import instant
+
+    with parts(file) as found, found.store.read() as connection:
+        rows = listed(connection)
+    lines = [
+        f"{row['release_id']}  {row['kind']:11} {instant(row['start'])} to {instant(row['stop'])}"
+        f"{'  withdrawn' if row['withdrawn_position'] is not None else ''}"
+        for row in rows
+    ]
+    say({"releases": rows}, "\n".join(lines) or "no release yet", as_json=as_json)
+
+
+@release.command()
+@takes("release_id")
+@as_json
+def show(file: Path, release_id: str, *, as_json: bool) -> None:
+    """Show a release's manifest."""
+    from collector.settle.release import fetch, manifest_of
+
+    with parts(file) as found, found.store.read() as connection:
+        members = manifest_of(fetch(connection, release_id))
+    say(members, json.dumps(members, indent=1), as_json=as_json)
+
+
+@release.command()
+@takes("release_id")
+@click.option("--format", "kind", type=click.Choice(["jsonl", "csv"]), required=True)
+@click.option("--out", type=OUT, required=True)
+@as_json
+def export(file: Path, release_id: str, kind: str, out: Path, *, as_json: bool) -> None:
+    """Write a release's rows in one format."""
+    from collector.settle.folder import export as write
+    from collector.settle.release import fetch
+
+    with parts(file) as found, found.store.read() as connection:
+        target = write(fetch(connection, release_id), kind, out)
+    say({"path": str(target)}, str(target), as_json=as_json)
+
+
+@release.command()
+@takes("older", "newer")
+@as_json
+def diff(file: Path, older: str, newer: str, *, as_json: bool) -> None:
+    """Say which rows differ between two releases; exit 1 when any do."""
+    from collector.settle.release import compare, fetch
+
+    with parts(file) as found, found.store.read() as connection:
+        rows = compare(fetch(connection, older).parsed, fetch(connection, newer).parsed)
+    lines = [f"{row['point']:20} {row['start']}  {row['old']} -> {row['new']}" for row in rows]
+    say({"rows": rows}, "\n".join(lines) or "no difference", as_json=as_json)
+    sys.exit(1 if rows else 0)
+
+
+@release.command()
+@takes("release_id")
+@click.option("--reason", required=True, help="Why; it goes into the signed record.")
+@as_json
+def withdraw(file: Path, release_id: str, reason: str, *, as_json: bool) -> None:
+    """Withdraw a release by a signed record; its files stay what they are."""
+    from collector.settle.release import withdraw
+
+    with parts(file) as found, found.store.write() as connection:
+        position = withdraw(
+            connection, found.log, release_id, reason=reason, by=person(), now=found.clock.wall()
+        )  # fmt: skip
+    members = {"release_id": release_id, "position": position}
+    say(members, f"{release_id} is withdrawn by position {position}", as_json=as_json)
+
+
+@release.command("evidence")
+@takes("release_id")
+@click.option("--out", type=OUT, required=True)
+@as_json
+def prove(file: Path, release_id: str, out: Path, *, as_json: bool) -> None:
+    """Write a release with everything that proves its rows."""
+    from collector.settle.folder import evidence, write
+    from collector.settle.release import fetch
+
+    with parts(file) as found, found.store.read() as connection:
+        made = fetch(connection, release_id)
+        folder = write(made, out)
+        leaves = evidence(connection, found.log, made, found.signer.verifier, folder)
+    say({"path": str(folder), "leaves": leaves}, f"{folder}: {leaves} leaves", as_json=as_json)

@@ -1,0 +1,1 @@
+"""The whole line on one machine, for a minute."""

@@ -1,0 +1,153 @@
+"""Admission: what becomes of an authentic batch (DESIGN.md section 5). Pure.
+
+Rules of this file: it judges identity and order only, never meaning. Every authentic batch enters the ledger once;
+what does not continue a known chain enters with a state that keeps it out of the series until a person lets it in.
+A fork is judged by what was signed, not by the signature (facts/trust.md 4.3): the caller says whether this very
+message stands in the ledger already.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.batch import Head
+from shared.errors import WrongIdentity
+
+
+class Verdict(StrEnum):
+    """What to do with a batch."""
+
+    NEW = "new"  # append it; it moves its chain's head
+    REPEATED = "repeated"  # it stands in the ledger; say so again
+    AHEAD = "ahead"  # keep it aside until what comes before it is here
+    FORK = "fork"  # append it beside its chain, and freeze the chain
+
+
+class State(StrEnum):
+    """State of a ledger row, and of a chain (`open`, `held`, `frozen`)."""
+
+    ADMITTED = "admitted"
+    HELD = "held"
+    FROZEN = "frozen"
+    FORK = "fork"
+    UNREADABLE = "unreadable"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An enrolled key, as the keyring has it."""
+
+    kid: str
+    agent: str
+    site: str
+    state: str  # pending, approved, revoked
+    enrolment_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The head of one epoch of one agent."""
+
+    seq: int
+    hash: bytes
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the first batch of an epoch says of the time before it."""
+
+    enrolment_hash: bytes
+    first_of_key: bool  # no epoch was opened with this key before
+    names_previous: bool  # its configuration could be read and names an earlier epoch
+    continues: bool  # what it names is an admitted place in the agent's newest epoch
+    awaits: bool = False  # what it names may still be on its way
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a batch, the state in which it is kept, and why where it is not plainly admitted."""
+
+    verdict: Verdict
+    state: State = State.ADMITTED
+    reason: str | None = None
+
+
+REPEATED = Decision(Verdict.REPEATED)
+AHEAD = Decision(Verdict.AHEAD)
+ADMITTED = Decision(Verdict.NEW)
+
+
+def agree(head: Head, key: Key, *, topic: str | None, collector: str) -> None:
+    """Believe that signer, topic, site and audience are of one mind.
+
+    Args:
+        head: The head of a batch whose signature fits the key.
+        key: The enrolled key.
+        topic: The agent whose topic it came on; None where the transport names nobody.
+        collector: The id of this collector.
+
+    Raises:
+        WrongIdentity: they are not.
+    """
+    if head.agent != key.agent:
+        raise WrongIdentity(f"a batch says it is of agent {head.agent!r}; its key is enrolled for {key.agent!r}")
+    if topic is not None and head.agent != topic:
+        raise WrongIdentity(f"a batch of agent {head.agent!r} came on the topic of {topic!r}")
+    if head.site != key.site:
+        raise WrongIdentity(f"a batch says it is of site {head.site!r}; its key is enrolled for {key.site!r}")
+    if collector not in head.aud:
+        raise WrongIdentity(f"a batch is for {', '.join(head.aud)[:200]}, not for this collector {collector!r}")
+
+
+def decide(head: Head, chain: Chain | None, *, repeated: bool, opening: Opening | None = None) -> Decision:
+    """Return what becomes of an authentic batch.
+
+    Args:
+        head: Its place in its chain.
+        chain: What is known of its epoch, None where nothing is.
+        repeated: This very message stands in the ledger already.
+        opening: Needed where the epoch is unknown and the sequence is 1.
+    """
+    if repeated:
+        return REPEATED
+    if chain is None:
+        return AHEAD if head.seq != 1 or opening is None else _open(head, opening)
+    if head.seq > chain.seq + 1:
+        return AHEAD
+    if head.seq <= chain.seq:
+        return Decision(Verdict.FORK, State.FORK, f"another batch {head.seq} of this epoch was signed")
+    if head.prev != chain.hash:
+        return Decision(Verdict.FORK, State.FORK, f"it continues another batch {chain.seq} than the one that is known")
+    return _next(chain)
+
+
+def _next(chain: Chain) -> Decision:
+    if chain.state == State.FROZEN:
+        return Decision(Verdict.NEW, State.FROZEN, "its epoch is frozen since it forked")
+    if chain.state == State.HELD:
+        return Decision(Verdict.NEW, State.HELD, "its epoch is held")
+    return ADMITTED
+
+
+def _open(head: Head, opening: Opening) -> Decision:
+    if head.kind != "config":
+        return _held("an epoch begins with a batch that is no configuration")
+    if head.prev != opening.enrolment_hash:
+        return _held("an epoch does not begin at the enrolment of its key")
+    if opening.awaits:
+        return AHEAD
+    if opening.names_previous and not opening.continues:
+        return _held("an epoch names a predecessor that is not the newest known one")
+    if not opening.names_previous and not opening.first_of_key:
+        return _held("an epoch does not say what it continues")
+    return ADMITTED
+
+
+def _held(reason: str) -> Decision:
+    return Decision(Verdict.NEW, State.HELD, reason)
+
+
+def after_fork(chain: Chain) -> Chain:
+    """Return the chain once a fork of it is known."""
+    return Chain(chain.seq, chain.hash, State.FROZEN if chain.state == State.OPEN else chain.state)

@@ -1,0 +1,85 @@
+"""Taking batches in: one durable commit for a group of arrivals, receipts after it.
+
+Rules of this file: whatever arrives, nothing is raised for it and nobody else's batch waits for it; the bytes are kept
+as they were signed; what this group appends is seen by the rest of the group; nothing is said to an agent before
+the commit. The only errors are the database's (StoreError): then nothing of the group has happened.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import starmap
+
+from sqlalchemy import Connection
+
+from collector.intake import authentic, keyring, quarantine, receipts
+from collector.intake.authentic import Arrival, Authentic, Refused
+from collector.intake.keyring import Enrolled
+from collector.intake.log import Log
+from collector.intake.round import Outcome, Round
+from collector.store.engine import Store
+from shared.clock import Clock
+from shared.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a group: an outcome for each arrival in its order, and the receipts that are now due."""
+
+    outcomes: tuple[Outcome, ...]
+    receipts: tuple[tuple[str, str], ...]  # (agent, signed receipt), in the order in which they may be sent
+    stored: int  # leaves appended, parked ones that became next included
+
+
+class Ledger:
+    """The collector's end of the promise."""
+
+    def __init__(self, store: Store, log: Log, clock: Clock) -> None:
+        self.store, self.log, self.clock = store, log, clock
+
+    def take(self, arrivals: Sequence[Arrival]) -> Taken:
+        """Return what became of each arrival, once all of it is durable.
+
+        Raises:
+            StoreError: the database refuses; nothing has happened, and the group may be given again.
+        """
+        believed = self._believe(arrivals)
+        with self.store.write() as connection:
+            tail = self.log.tail(connection, self.clock.wall())
+            group = Round(connection, self.log, tail)
+            group.expect(believed)
+            outcomes = [group.refuse(one) if isinstance(one, Refused) else group.take(one) for one in believed]
+            group.write()
+        self.log.remember(tail)
+        return Taken(tuple(outcomes), self._receipts(group.spoke), group.stored)
+
+    def _believe(self, arrivals: Sequence[Arrival]) -> list[Authentic | Refused]:
+        apart = [authentic.apart(one) for one in arrivals]
+        with self.store.read() as connection:
+            keys = keyring.of(connection, {one.kid for one in apart if isinstance(one, Envelope)})
+
+        def verdict(arrival: Arrival, found: Envelope | Refused) -> Authentic | Refused:
+            return found if isinstance(found, Refused) else self._verify(arrival, found, keys)
+
+        return list(starmap(verdict, zip(arrivals, apart, strict=True)))
+
+    def _verify(self, arrival: Arrival, found: Envelope, keys: dict[str, Enrolled]) -> Authentic | Refused:
+        return authentic.believe(arrival, found, keys, self.log.collector)
+
+    def _receipts(self, spoke: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        if not spoke:
+            return ()
+        now = self.clock.wall()
+        with self.store.read() as connection:
+            point = self.log.checkpoint(connection)
+            return tuple(
+                (agent, receipts.write(connection, self.log, agent, epoch, now, point)) for agent, epoch in spoke
+            )
+
+    def receipts(self) -> list[tuple[str, str]]:
+        """Return the newest receipt of every agent, as (agent, text): what a broker is told at each connect."""
+        with self.store.read() as connection:
+            return list(receipts.everyone(connection, self.log, self.clock.wall()))
+
+    def quarantined(self, connection: Connection) -> int:
+        """Return how many refused messages are kept."""
+        return quarantine.count(connection)

@@ -1,0 +1,350 @@
+"""One group of arrivals inside one write transaction: what is known, what is decided, what is to be written.
+
+Everything that decisions need is read at the start in a few queries for the whole group; what the group itself
+changes is kept here, so that the next arrival sees it, and written at the end in bulk.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, select, update
+
+from collector.intake import admit, authentic, keyring, quarantine
+from collector.intake.admit import Chain, Decision, Opening, State, Verdict
+from collector.intake.authentic import Arrival, Authentic, Refused, printable
+from collector.intake.log import Leaf, Log, Tail, message_hash
+from collector.store import schema
+from shared import batch, envelope
+from shared.batch import Config, Head, Place, Seen
+from shared.errors import Malformed
+
+#: What may wait for its predecessor, of one agent.
+MOST_PARKED = 1000
+MOST_PARKED_BYTES = 64 * 1024 * 1024
+
+Epoch = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one arrival: stored, repeated, parked or refused."""
+
+    verdict: str
+    reason: str | None = None
+    agent: str | None = None
+    epoch: str | None = None
+    seq: int | None = None
+    position: int | None = None
+    state: str | None = None
+
+
+@dataclass(slots=True)
+class _Row:
+    """The chain of an epoch, as it will be written."""
+
+    chain: Chain
+    kid: str
+    first: int
+    last: int
+    started: int
+    fresh: bool
+    moved: bool = False
+
+
+@dataclass(slots=True)
+class _Speaker:
+    """What an agent reported, as it will be written."""
+
+    site: str
+    epoch: str | None
+    seen: int | None
+    fresh: bool
+    heard: bool = False
+
+
+class Round:
+    """The state of one group."""
+
+    def __init__(self, connection: Connection, log: Log, tail: Tail) -> None:
+        self.connection, self.log, self.tail = connection, log, tail
+        self.stored = 0
+        self._known: set[bytes] = set()
+        self._states: dict[str, str] = {}
+        self._chains: dict[Epoch, _Row] = {}
+        self._speakers: dict[str, _Speaker] = {}
+        self._waiting: dict[str, dict[bytes, tuple[str, int, int]]] = {}  # agent: message: (epoch, seq, size)
+        self._park: dict[bytes, dict[str, object]] = {}
+        self._unpark: list[bytes] = []
+        self._refused: list[Refused] = []
+        self._spoke: dict[Epoch, None] = {}
+
+    @property
+    def spoke(self) -> list[Epoch]:
+        """Return the epochs that are owed a receipt, in the order in which they spoke last."""
+        return list(self._spoke)
+
+    def expect(self, arrived: Sequence[Authentic | Refused]) -> None:
+        """Read what deciding on these needs."""
+        self._read_speakers({one.agent for one in arrived if isinstance(one, Refused) and one.agent is not None})
+        batches = [one for one in arrived if isinstance(one, Authentic)]
+        if not batches:
+            return
+        hashes = [message_hash(one.message) for one in batches]
+        column = schema.ledger.c.message_hash
+        self._known.update(bytes(one) for one in self._scalars(select(column).where(column.in_(hashes))))
+        self._states.update(keyring.states(self.connection, {one.key.kid for one in batches}))
+        agents = {one.key.agent for one in batches}
+        self._read_chains(agents)
+        self._read_speakers(agents)
+        self._read_waiting(agents)
+
+    def _scalars(self, query: Select[bytes]) -> Iterable[bytes]:
+        return self.connection.execute(query).scalars()
+
+    def _read_chains(self, agents: set[str]) -> None:
+        chain = schema.chain
+        for row in self.connection.execute(select(chain).where(chain.c.agent.in_(agents))):
+            known = Chain(row.seq, bytes(row.hash), row.state)
+            self._chains[row.agent, row.epoch] = _Row(
+                known, row.kid, row.first_position, row.last_position, row.started_at, fresh=False
+            )
+
+    def _read_speakers(self, agents: set[str]) -> None:
+        if not agents:
+            return
+        agent = schema.agent
+        for row in self.connection.execute(select(agent).where(agent.c.agent.in_(agents))):
+            self._speakers[row.agent] = _Speaker(row.site, row.epoch, row.seen_size, fresh=False)
+
+    def _read_waiting(self, agents: set[str]) -> None:
+        parked = schema.parked
+        columns = (parked.c.message_hash, parked.c.agent, parked.c.epoch, parked.c.seq, parked.c.size)
+        self._waiting = {agent: {} for agent in agents}
+        for row in self.connection.execute(select(*columns).where(parked.c.agent.in_(agents))):
+            self._waiting[row.agent][bytes(row.message_hash)] = (row.epoch, row.seq, row.size)
+
+    def refuse(self, refused: Refused) -> Outcome:
+        """Return the outcome of what is not believed."""
+        self._refused.append(refused)
+        epoch = self._speakers[refused.agent].epoch if refused.agent in self._speakers else None
+        if refused.agent is not None and epoch is not None:
+            self._owe((refused.agent, epoch))
+        return Outcome("refused", refused.reason, refused.agent)
+
+    def _owe(self, epoch: Epoch) -> None:
+        self._spoke.pop(epoch, None)  # who spoke last is told last: that receipt stays with the broker
+        self._spoke[epoch] = None
+
+    def take(self, one: Authentic) -> Outcome:
+        """Return the outcome of an authentic batch, and of nothing else that it made possible."""
+        if self._states.get(one.key.kid) != keyring.APPROVED:
+            text = f"key {one.key.kid} of agent {one.key.agent} is revoked"
+            return self.refuse(Refused(Arrival(None, one.text.encode("ascii")), "revoked", text, one.key.agent))
+        if one.head is None:
+            return self._unreadable(one)
+        outcome = self._decide(one, one.head)
+        self._hear(one.head)
+        if outcome.verdict == "stored":
+            self._follow((one.head.agent, one.head.epoch))
+        return outcome
+
+    def _unreadable(self, one: Authentic) -> Outcome:
+        message = message_hash(one.message)
+        if message in self._known:
+            return Outcome("repeated", agent=one.key.agent)
+        self._known.add(message)
+        reason = "its place in its chain is not written as this version knows it"
+        leaf = Leaf(
+            one.text, "batch", "?", one.key.kid, one.message, one.key.agent, state=State.UNREADABLE, reason=reason
+        )
+        self.stored += 1
+        return Outcome("stored", reason, one.key.agent, position=self.tail.add(leaf), state=State.UNREADABLE)
+
+    def _decide(self, one: Authentic, head: Head) -> Outcome:
+        message, row = message_hash(one.message), self._chains.get((head.agent, head.epoch))
+        opening = self._opening(one, head) if row is None and head.seq == 1 else None
+        decision = admit.decide(
+            head, row.chain if row else None, repeated=message in self._known, opening=opening
+        )  # fmt: skip
+        match decision.verdict:
+            case Verdict.REPEATED:
+                return Outcome("repeated", None, head.agent, head.epoch, head.seq)
+            case Verdict.AHEAD:
+                return self._set_aside(one, head, message)
+        self._known.add(message)
+        position = self._append(one, head, decision)
+        return Outcome("stored", decision.reason, head.agent, head.epoch, head.seq, position, decision.state)
+
+    def _opening(self, one: Authentic, head: Head) -> Opening:
+        previous = _previous(one.text)
+        first = all(row.kid != one.key.kid for row in self._chains.values())
+        newest = self._newest(head.agent)
+        continues = previous is not None and newest == previous.epoch and self._is_admitted(head.agent, previous)
+        awaits = previous is not None and self._is_to_come(head.agent, newest, previous)
+        return Opening(one.key.enrolment_hash or b"", first, previous is not None, continues, awaits)
+
+    def _newest(self, agent: str) -> str | None:
+        """Return the epoch that an agent opened last and that is not held."""
+        opened = [(row.first, epoch) for (whose, epoch), row in self._chains.items()
+                  if whose == agent and row.chain.state != State.HELD]  # fmt: skip
+        return max(opened)[1] if opened else None
+
+    def _is_to_come(self, agent: str, newest: str | None, previous: Place) -> bool:
+        """Return whether a link that reorders may still bring what an epoch names as its predecessor."""
+        if (agent, previous.epoch) not in self._chains:
+            return True  # as any batch waits for its predecessor
+        return newest == previous.epoch and previous.seq > self._chains[agent, newest].chain.seq
+
+    def _is_admitted(self, agent: str, previous: Place) -> bool:
+        self.tail.flush()  # the place may be one of this very group
+        ledger = schema.ledger
+        place = and_(ledger.c.agent == agent, ledger.c.epoch == previous.epoch, ledger.c.seq == previous.seq)
+        found = self.connection.execute(select(ledger.c.sha256, ledger.c.state).where(place))
+        return any(bytes(row.sha256) == previous.hash and row.state == State.ADMITTED for row in found)
+
+    def _append(self, one: Authentic, head: Head, decision: Decision) -> int:
+        kind = printable(head.kind, 40)
+        leaf = Leaf(one.text, "batch", kind, one.key.kid, one.message, head.agent, head.epoch, head.seq, head.prev,
+                    decision.state, decision.reason)  # fmt: skip
+        position, key = self.tail.add(leaf), (head.agent, head.epoch)
+        self.stored += 1
+        row = self._chains.get(key)
+        if decision.verdict is Verdict.FORK and row is not None:
+            row.chain, row.moved = admit.after_fork(row.chain), True
+        elif row is None:
+            state = State.OPEN if decision.state == State.ADMITTED else State.HELD
+            chain = Chain(1, envelope.digest(one.text), state)
+            self._chains[key] = _Row(chain, one.key.kid, position, position, self.tail.time, fresh=True)
+        else:
+            row.chain = Chain(head.seq, envelope.digest(one.text), row.chain.state)
+            row.last, row.moved = position, True
+        return position
+
+    def _hear(self, head: Head) -> None:
+        """Note who spoke, and the largest checkpoint of this log that it has verified."""
+        speaker = self._speakers.setdefault(head.agent, _Speaker(head.site, head.epoch, None, fresh=True))
+        speaker.epoch, speaker.heard = head.epoch, True
+        if self._is_ours(head.seen) and head.seen is not None and head.seen.size > (speaker.seen or 0):
+            speaker.seen = head.seen.size
+        self._owe((head.agent, head.epoch))
+
+    def _is_ours(self, seen: Seen | None) -> bool:
+        return seen is not None and seen.log == self.log.id and seen.size <= self.tail.size
+
+    def _set_aside(self, one: Authentic, head: Head, message: bytes) -> Outcome:
+        waiting = self._waiting[head.agent]
+        size = len(one.text)
+        full = len(waiting) >= MOST_PARKED or sum(kept for _, _, kept in waiting.values()) + size > MOST_PARKED_BYTES
+        if message not in waiting and full:
+            return Outcome("refused", "quota", head.agent, head.epoch, head.seq)
+        if message not in waiting:
+            waiting[message] = (head.epoch, head.seq, size)
+            self._park[message] = {
+                "message_hash": message, "agent": head.agent, "epoch": head.epoch, "seq": head.seq, "size": size,
+                "jws": one.text,
+            }  # fmt: skip
+        return Outcome("parked", None, head.agent, head.epoch, head.seq)
+
+    def _follow(self, key: Epoch) -> None:
+        """Take what waited for the head that has just moved, and for nothing more."""
+        moved = [key]
+        while moved:
+            key = moved.pop()
+            while (message := self._next_waiting(key)) is not None:
+                self._retry(message)
+            for message in self._openings(key[0]):
+                outcome = self._retry(message)
+                if outcome is not None and outcome.verdict == "stored" and outcome.epoch is not None:
+                    moved.append((key[0], outcome.epoch))
+
+    def _retry(self, message: bytes) -> Outcome | None:
+        """Decide again on what was set aside; its signature is checked again, its key may be revoked meanwhile."""
+        text = self._fetch(message)
+        found = envelope.apart(text)
+        keys = keyring.of(self.connection, [found.kid])
+        one = authentic.believe(Arrival(None, text.encode("ascii")), found, keys, self.log.collector)
+        if isinstance(one, Refused):
+            self._refused.append(one)
+            return None
+        if one.head is None:
+            return None
+        outcome = self._decide(one, one.head)
+        self._hear(one.head)
+        return outcome
+
+    def _openings(self, agent: str) -> list[bytes]:
+        """Return what would open an epoch and waits for the end of the one before."""
+        return [message for message, (epoch, seq, _) in self._waiting[agent].items()
+                if seq == 1 and (agent, epoch) not in self._chains]  # fmt: skip
+
+    def _next_waiting(self, key: Epoch) -> bytes | None:
+        agent, epoch = key
+        limit = self._chains[key].chain.seq + 1
+        due = [(seq, message) for message, (whose, seq, _) in self._waiting[agent].items()
+               if whose == epoch and seq <= limit]  # fmt: skip
+        return min(due)[1] if due else None
+
+    def _fetch(self, message: bytes) -> str:
+        """Return what was set aside, and set it aside no longer."""
+        for waiting in self._waiting.values():
+            waiting.pop(message, None)
+        fresh = self._park.pop(message, None)
+        if fresh is not None:
+            return str(fresh["jws"])
+        self._unpark.append(message)
+        query = select(schema.parked.c.jws).where(schema.parked.c.message_hash == message)
+        return str(self.connection.execute(query).scalar_one())
+
+    def write(self) -> None:
+        """Write everything that this group changes."""
+        self.tail.flush()
+        quarantine.keep(self.connection, self._refused, self.tail.time)
+        if self._unpark:
+            gone = schema.parked.c.message_hash.in_(self._unpark)
+            self.connection.execute(delete(schema.parked).where(gone))
+        if self._park:
+            self.connection.execute(insert(schema.parked), list(self._park.values()))
+        self._write_chains()
+        self._write_speakers()
+
+    def _write_chains(self) -> None:
+        fresh = [_chain_row(key, row) for key, row in self._chains.items() if row.fresh]
+        moved = [_chain_row(key, row) for key, row in self._chains.items() if row.moved and not row.fresh]
+        chain = schema.chain
+        if fresh:
+            self.connection.execute(insert(chain), fresh)
+        if moved:
+            place = and_(chain.c.agent == bindparam("a"), chain.c.epoch == bindparam("e"))
+            rows = [{"a": row.pop("agent"), "e": row.pop("epoch"), **row} for row in moved]
+            self.connection.execute(update(chain).where(place), rows)
+
+    def _write_speakers(self) -> None:
+        agent = schema.agent
+        heard = {name: one for name, one in sorted(self._speakers.items()) if one.heard}
+        fresh = [self._speaker_row(name, one) for name, one in heard.items() if one.fresh]
+        known = [self._speaker_row(name, one) for name, one in heard.items() if not one.fresh]
+        if fresh:
+            self.connection.execute(insert(agent), fresh)
+        if known:
+            rows = [{"a": row.pop("agent"), **row} for row in known]
+            self.connection.execute(update(agent).where(agent.c.agent == bindparam("a")), rows)
+
+    def _speaker_row(self, name: str, one: _Speaker) -> dict[str, object]:
+        return {"agent": name, "site": one.site, "epoch": one.epoch, "seen_size": one.seen, "last_at": self.tail.time}
+
+
+def _chain_row(key: Epoch, row: _Row) -> dict[str, object]:
+    return {
+        "agent": key[0], "epoch": key[1], "kid": row.kid, "seq": row.chain.seq, "hash": row.chain.hash,
+        "state": str(row.chain.state), "first_position": row.first, "last_position": row.last,
+        "started_at": row.started,
+    }  # fmt: skip
+
+
+def _previous(text: str) -> Place | None:
+    """Return what the configuration of a believed first batch names as the epoch before it."""
+    try:
+        body = batch.decode(envelope.payload(envelope.apart(text))).body
+    except Malformed:
+        return None
+    return body.previous_epoch if isinstance(body, Config) else None

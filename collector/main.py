@@ -1,0 +1,44 @@
+"""The collector's wiring: each arrow of the straight line is one call in this file.
+
+broker -inlet-> ledger (durable) -> receipt; ledger -> series -> validated versions; API beside them.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from collector.config import Collector
+from collector.office import access
+from collector.office.app import create
+from collector.parts import opened
+from collector.serve import PARTS, Worker, api, inlet, listen, without_api
+from collector.vee.run import catch_up
+from shared.clock import Clock
+from shared.log import Log as Events
+
+events = Events(__name__)
+
+
+def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
+    """Serve the wanted parts (all when none is named) until SIGTERM; a part that fails ends all."""
+    parts_on = set(wanted or PARTS)
+    if "api" in parts_on:
+        access.check(config)
+    with contextlib.ExitStack() as stack:
+        parts = stack.enter_context(opened(config, clock))
+        sock = listen(config.api_listen, "api_listen") if "api" in parts_on else None
+        taking = stack.enter_context(inlet(parts)) if "inlet" in parts_on else None
+        work = Worker("vee", lambda: catch_up(parts.store, parts.log, parts.clock), config.vee_every_s)
+        judging = stack.enter_context(work.running()) if "vee" in parts_on else None
+        running = [one for one in (taking, judging) if one is not None]
+
+        def faults() -> BaseException | None:
+            return next((one.fault for one in running if one.fault is not None), None)
+
+        events.info("collector_started", collector=config.id, parts=sorted(parts_on))
+        if sock is None:
+            asyncio.run(without_api(faults))
+        else:
+            counters = taking.counters if taking is not None else None
+            asyncio.run(api(create(parts, counters=counters), sock, faults))
+        events.info("collector_stopped", collector=config.id)

@@ -1,0 +1,53 @@
+"""Points: what is settled, as the dated formulas that the log holds."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from collector.office.answers import Answer, Whole
+from collector.office.parts import Office
+from collector.office.terms import instant_of, tree_size
+from collector.settle import sources
+from shared.master import in_force
+from shared.release import instant
+
+router = APIRouter(prefix="/points", tags=["points"])
+Time = Annotated[str | None, Query(max_length=40, description="RFC 3339 with Z")]
+
+
+class Point(Answer):
+    """A settlement point from `since` on, until a later entry of the same id takes over."""
+
+    id: str
+    since: str
+    role: str
+    formula: str
+    length_s: int
+    quantity: str
+    parties: list[str]
+    in_force: bool
+
+
+class Points(Answer):
+    """Every entry of the master data, and which of them hold at `at`; `position` is that of their record."""
+
+    at: str
+    position: Whole | None
+    points: list[Point]
+
+
+@router.get("")
+def points(office: Office, at: Time = None, as_of: Time = None) -> Points:
+    """Return the points as a reader of the log at `as_of` knows them."""
+    moment = office.clock.wall() // 1_000_000 if at is None else instant_of(at, "at")
+    with office.store.read() as connection:
+        found = sources.points(connection, tree_size(connection, office.log, as_of))
+    holding = in_force(found.versions, moment)
+    entries = [
+        Point(
+            id=one.id, since=instant(one.since), role=one.role, formula=one.formula, length_s=one.length,
+            quantity=one.quantity, parties=list(one.parties), in_force=holding.get(one.id) == one,
+        )
+        for one in found.versions
+    ]  # fmt: skip
+    return Points(at=instant(moment), position=None if found.position < 0 else found.position, points=entries)

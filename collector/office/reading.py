@@ -1,0 +1,75 @@
+"""A channel's intervals for whoever asks: versions, and where VEE was not yet the register's own values.
+
+Rules of this file: what no version speaks of and no register gives is MISSING; a raw value is RAW, whatever it looks
+like; nothing is estimated here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from collector.office import terms
+from collector.office.columns import Columns
+from collector.series import raw, versions
+from collector.series.codec import Bools, Ints
+from collector.series.versions import Values
+from collector.store.schema import channel as table
+from collector.vee.series import HAS_VALUE
+from shared.registers import Mark
+from shared.status import Flags, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Intervals of one length over [start, stop), as the tree of a size tells them; None is all that is known."""
+
+    start: int  # [UTC s]
+    stop: int
+    length: int  # [s]
+    as_of: int | None = None
+
+
+def number_of(connection: Connection, channel: terms.Channel) -> int | None:
+    """Return the number of a channel in the database, None where nothing was ever heard of it."""
+    query = select(table.c.id).where(
+        table.c.site == channel.site, table.c.meter == channel.meter, table.c.quantity == channel.quantity.name
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
+def read(connection: Connection, channel: terms.Channel, number: int, span: Span, position: int) -> Columns:
+    """Return the intervals of a channel, whose number in the database is known."""
+    found = versions.read(connection, number, span.start, span.stop, span.length, span.as_of)
+    status, flags, values = found.status.copy(), found.flags.copy(), found.values.copy()
+    fresh, counts, marks = _unversioned(connection, channel, number, span, found)
+    values[fresh], status[fresh], flags[fresh] = counts[fresh], Status.RAW, marks[fresh]
+    codes = sorted(found.methods)
+    return Columns(
+        channel.text, channel.quantity.unit, span.start, span.length, position, values, HAS_VALUE[status], status,
+        (None, *(found.methods[code] for code in codes)), _places(found.method, codes), flags,
+    )  # fmt: skip
+
+
+def _places(method: NDArray[np.uint16], codes: list[int]) -> NDArray[np.intp]:
+    """Return where each method stands among all of them, none first."""
+    known = np.array([0, *codes], dtype=np.int64)
+    return np.searchsorted(known, method).astype(np.intp)
+
+
+def _unversioned(
+    connection: Connection, channel: terms.Channel, number: int, span: Span, found: Values
+) -> tuple[Bools, Ints, NDArray[np.uint32]]:
+    """Return where only the register speaks, and its values and flags."""
+    without = found.positions < 0
+    if not without.any():
+        return without, found.values, found.flags
+    if channel.quantity.kind == "statistic":
+        counts, known = raw.read_statistic(connection, number, span.start, span.stop, span.length, span.as_of)
+        return without & known, counts, np.zeros(len(counts), np.uint32)
+    register = raw.read(connection, number, span.start, span.stop, span.length, span.as_of)
+    marks = register.flags[1:] | (register.flags[:-1] & np.uint16(Mark.LATE))  # a late read touches both its neighbours
+    loose = register.unsynchronised[1:] | register.unsynchronised[:-1]
+    flags = marks.astype(np.uint32) | np.where(loose, np.uint32(Flags.UNSYNCHRONISED), np.uint32(0))
+    return without & register.values_known, register.values, flags.astype(np.uint32)

@@ -1,0 +1,1 @@
+"""The page: rendered here, styled by one file, without a script."""

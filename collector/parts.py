@@ -1,0 +1,47 @@
+"""What every part and command of the collector works with, and how it is opened."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from collector.config import Collector
+from collector.intake.ledger import Ledger
+from collector.intake.log import Log
+from collector.intake.users import Users
+from collector.store.engine import Store, open_store
+from collector.store.migrate import migrate
+from shared import keys
+from shared.clock import Clock
+from shared.keys import FileSigner
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A collector's configuration, clock, key, database, log and ledger."""
+
+    config: Collector
+    clock: Clock
+    signer: FileSigner
+    store: Store
+    log: Log
+    ledger: Ledger
+    users: Users | None  # of the embedded broker
+
+
+@contextlib.contextmanager
+def opened(config: Collector, clock: Clock) -> Iterator[Parts]:
+    """Give the parts of a collector, its database brought to the present version.
+
+    Raises:
+        ConfigError: no key, or a database of another collector.
+        StoreError: the database cannot be used.
+    """
+    signer = keys.load(config.keys)
+    store = open_store(config.store, config.data)
+    try:
+        migrate(store)
+        log = Log(store, config.id, signer)
+        known = Users(config.data / "broker-users.json") if config.mqtt.embedded else None
+        yield Parts(config, clock, signer, store, log, Ledger(store, log, clock), known)
+    finally:
+        store.close()

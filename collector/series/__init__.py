@@ -1,0 +1,1 @@
+"""Ledger to raw series and versions: packed segments, selection between sources, `as_of`."""

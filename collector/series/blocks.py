@@ -1,0 +1,131 @@
+"""From one believed `intervals` batch to segments of registers and statistics. Pure.
+
+Rules of this file: the arithmetic is that of `shared.registers` and no other; a value that does not follow from the
+signed reads is used by nobody, neither as sent nor as computed (WIRE.md section 3); what leaves 64 bits is not
+available.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+
+from collector.intake.authentic import printable
+from collector.series.codec import RAW, STAT, Records
+from collector.series.raw import statistics
+from collector.series.registers import Segment
+from shared import registers as rule
+from shared.batch import Batch
+from shared.intervals import Block, Intervals
+from shared.quantity import INT64_MAX, INT64_MIN, QUANTITIES
+from shared.registers import Mark, Register
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one block says of one quantity: a segment, or why there is none."""
+
+    meter: str
+    quantity: str
+    path: str
+    segment: Segment | None
+    rule: str | None = None  # of the finding
+    text: str | None = None
+
+
+def pieces(batch: Batch, body: Intervals, block: Block, position: int, since: int) -> Iterator[Piece]:
+    """Give what a block says of each of its quantities.
+
+    Args:
+        batch: The batch.
+        body: Its body.
+        block: One of its blocks.
+        position: Of the batch in the log.
+        since: The position from which on it counts.
+    """
+    for name, register in block.registers.items():
+        yield _register(batch, body, block, name, register, position, since)
+    for name, values in block.stats.items():
+        if name not in QUANTITIES or QUANTITIES[name].kind != "statistic":
+            yield _unknown(block, name)
+            continue
+        records = _statistic(values, position, since)
+        yield Piece(block.meter, name, block.source, statistics(body.start, body.length, records))
+
+
+def _unknown(block: Block, name: str) -> Piece:
+    return Piece(
+        block.meter, name, block.source, None, "A4", f"quantity {name[:60]!r} is not in the table of quantities"
+    )
+
+
+def _register(
+    batch: Batch, body: Intervals, block: Block, name: str, register: Register, position: int, since: int
+) -> Piece:
+    if name not in QUANTITIES or QUANTITIES[name].kind != "register":
+        return _unknown(block, name)
+    levels = rule.registers(register, block.at, body.boundaries)
+    if rule.advances(levels, register.flags) != list(register.values):
+        text = "the values that were sent do not follow from the signed reads; neither is used"
+        return Piece(block.meter, name, block.source, None, "G2", text)
+    records = _records(block, register, levels)
+    records["position"], records["since"] = position, since
+    records["unsynchronised"] = batch.clock.status != "S"
+    modulus = _modulus(register)
+    serial = None if block.serial is None else printable(block.serial, 64)
+    segment = Segment(body.start, body.length, serial, register.enc, _int64(register.step), modulus, records)
+    return Piece(block.meter, name, block.source, segment)
+
+
+def _records(block: Block, register: Register, levels: Sequence[int | None]) -> Records:
+    bounds = _bounds(block, register, levels)
+    records = np.zeros(len(levels), RAW)
+    fits = [_fits(level, both) for level, both in zip(levels, bounds, strict=True)]
+    records["known"] = fits
+    records["register"] = [level if fit else 0 for level, fit in zip(levels, fits, strict=True)]
+    records["low"] = [both[0] if both is not None and fit else 0 for both, fit in zip(bounds, fits, strict=True)]
+    records["high"] = [both[1] if both is not None and fit else 0 for both, fit in zip(bounds, fits, strict=True)]
+    records["flags"] = [flag & 0xFFFF for flag in register.flags]
+    records["samples"][1:] = [min(max(count, 0), 2**32 - 1) for count in block.samples]
+    return records
+
+
+def _bounds(block: Block, register: Register, levels: Sequence[int | None]) -> list[tuple[int, int] | None]:
+    """Return the bounds of rule 5; for whole counts read once, without rollover, they are read and read + step."""
+    mult = register.mult
+    rolls = any(flag & Mark.ROLLOVER for flag in register.flags)
+    twice = any(at is not None and len(at) != 1 for at in block.at)
+    if rolls or twice or register.enc != "int" or isinstance(mult, tuple) or mult.denominator != 1:
+        return rule.bounds(register, block.at)
+    step = register.step or 0
+    return [None if level is None else (level, level + step) for level in levels]
+
+
+def _fits(level: int | None, both: tuple[int, int] | None) -> bool:
+    if level is None or both is None:
+        return False
+    return min(level, both[0]) >= INT64_MIN and max(level, both[1]) <= INT64_MAX
+
+
+def _modulus(register: Register) -> int | None:
+    """Return by how much registers of two batches may differ at the same boundary. [counts]"""
+    mods = register.mod if isinstance(register.mod, tuple) else (register.mod,)
+    mults = register.mult if isinstance(register.mult, tuple) else (register.mult,)
+    products = [mod * mult for mod, mult in zip(mods, mults, strict=True) if mod]
+    if not products or any(one.denominator != 1 for one in products):
+        return None
+    return _int64(gcd(*(one.numerator for one in products)))
+
+
+def _statistic(values: Sequence[int | None], position: int, since: int) -> Records:
+    records = np.zeros(len(values), STAT)
+    fits = [value is not None and INT64_MIN <= value <= INT64_MAX for value in values]
+    records["known"] = fits
+    records["value"] = [value if fit else 0 for value, fit in zip(values, fits, strict=True)]
+    records["position"], records["since"] = position, since
+    return records
+
+
+def _int64(number: int | None) -> int | None:
+    return number if number is not None and 0 < number <= INT64_MAX else None

@@ -1,0 +1,83 @@
+"""Channels and sources: the names of series, and the numbers by which the tables know them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select
+
+from collector.store.schema import channel, source
+from shared.errors import ConfigError
+
+#: Which path is preferred where nobody has said otherwise: the lowest first.
+RANKS = {"poll": 100, "recorder": 200, "history": 300}
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One quantity of one meter."""
+
+    id: int
+    site: str
+    meter: str
+    quantity: str
+
+    @property
+    def name(self) -> str:
+        """Return `site/meter.quantity`."""
+        return f"{self.site}/{self.meter}.{self.quantity}"
+
+
+def every(connection: Connection, site: str | None = None, meter: str | None = None) -> list[Channel]:
+    """Return the channels that ever had a value, by name."""
+    query = select(channel.c.id, channel.c.site, channel.c.meter, channel.c.quantity)
+    query = query if site is None else query.where(channel.c.site == site)
+    query = query if meter is None else query.where(channel.c.meter == meter)
+    ordered = query.order_by(channel.c.site, channel.c.meter, channel.c.quantity)
+    return [Channel(**row) for row in connection.execute(ordered).mappings()]
+
+
+def named(connection: Connection, name: str) -> Channel:
+    """Return the channel `site/meter.quantity`.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    place, _, quantity = name.partition(".")
+    site, _, meter = place.partition("/")
+    found = [one for one in every(connection, site, meter) if one.quantity == quantity]
+    if not found:
+        raise ConfigError(f"no channel {name!r} has any values; a name is site/meter.quantity")
+    return found[0]
+
+
+class Numbers:
+    """Finds the number of a channel or source, and gives one to whatever is new."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._channels: dict[tuple[str, str, str], int] = {}
+        self._sources: dict[tuple[str, str, str], int] = {}
+
+    def channel(self, site: str, meter: str, quantity: str) -> int:
+        """Return the number of a channel."""
+        key = (site, meter, quantity)
+        if not self._channels:
+            self._channels = {(one.site, one.meter, one.quantity): one.id for one in every(self.connection)}
+        if key not in self._channels:
+            row = insert(channel).values(site=site, meter=meter, quantity=quantity).returning(channel.c.id)
+            self._channels[key] = int(self.connection.execute(row).scalar_one())
+        return self._channels[key]
+
+    def source(self, agent: str, epoch: str, path: str) -> int:
+        """Return the number of a source."""
+        key = (agent, epoch, path)
+        if not self._sources:
+            self._sources = dict(self._known_sources())
+        if key not in self._sources:
+            row = insert(source).values(agent=agent, epoch=epoch, path=path, rank=RANKS[path]).returning(source.c.id)
+            self._sources[key] = int(self.connection.execute(row).scalar_one())
+        return self._sources[key]
+
+    def _known_sources(self) -> Iterator[tuple[tuple[str, str, str], int]]:
+        for row in self.connection.execute(select(source)):
+            yield (row.agent, row.epoch, row.path), row.id

@@ -1,0 +1,90 @@
+"""Which agents speak for a meter, and since when.
+
+A `meters` record says so: body {"meters": [{"site", "meter", "agents": [...], "from": UTC s}, ...]}, each entry
+in force from its instant on until a later one. Until somebody has loaded one, the first agent of a site that speaks
+for a meter has it; that is written down like everything else, and visible.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from collector.store.schema import meter
+from shared.batch import NAME
+from shared.errors import Malformed
+
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """From an instant on, a meter belongs to an agent."""
+
+    site: str
+    meter: str
+    agent: str
+    since: int  # [UTC s]
+    position: int
+    by_record: bool
+
+
+def body(entries: Iterable[tuple[str, str, tuple[str, ...], int]]) -> dict[str, object]:
+    """Return the body of a `meters` record; an entry is (site, meter, agents, from)."""
+    names = ("site", "meter", "agents", "from")
+    return {"meters": [dict(zip(names, (site, name, list(agents), since), strict=True))
+                       for site, name, agents, since in sorted(entries)]}  # fmt: skip
+
+
+def decode(members: Mapping[str, Any], position: int) -> list[Assignment]:
+    """Return the assignments of a record's body.
+
+    Raises:
+        Malformed: it is not written so.
+    """
+    try:
+        return [_checked(entry, agent, position) for entry in members["meters"] for agent in entry["agents"]]
+    except (KeyError, TypeError) as error:
+        raise Malformed(f"not the body of a meters record: {error}") from error
+
+
+def _checked(entry: Mapping[str, Any], agent: str, position: int) -> Assignment:
+    found = Assignment(entry["site"], entry["meter"], agent, entry["from"], position, by_record=True)
+    if not all(NAME.match(name) for name in (found.site, found.meter, agent)) or not isinstance(found.since, int):
+        raise Malformed("a meters record holds something that is no name or no instant")
+    return found
+
+
+def in_force(rows: Iterable[Assignment], at: int) -> frozenset[str]:
+    """Return the agents that speak for one meter at an instant. [UTC s]"""
+    past = [one for one in rows if one.since <= at]
+    newest = max(((one.since, one.position) for one in past), default=None)
+    return frozenset(one.agent for one in past if (one.since, one.position) == newest)
+
+
+class Table:
+    """The assignments as one transaction sees and changes them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._rows: dict[Place, list[Assignment]] = {}
+        names = tuple(Assignment.__dataclass_fields__)
+        for row in connection.execute(select(*(meter.c[name] for name in names))).mappings():
+            one = Assignment(**row)
+            self._rows.setdefault((one.site, one.meter), []).append(one)
+
+    def speaks(self, site: str, name: str, agent: str, at: int, position: int) -> bool:
+        """Return whether an agent speaks for a meter at an instant, giving the meter to it if nobody has it yet."""
+        rows = self._rows.get((site, name))
+        if rows is None:
+            self.load([Assignment(site, name, agent, 0, position, by_record=False)])
+            return True
+        return agent in in_force(rows, at)
+
+    def load(self, assignments: Iterable[Assignment]) -> None:
+        """Write assignments down."""
+        for one in assignments:
+            row = {name: getattr(one, name) for name in Assignment.__dataclass_fields__}
+            self.connection.execute(insert(meter).values(**row))
+            self._rows.setdefault((one.site, one.meter), []).append(one)

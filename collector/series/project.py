@@ -1,0 +1,230 @@
+"""The series as a projection of the ledger: read in order from a cursor, droppable, built again the same.
+
+Rules of this file: only admitted batches enter; what is admitted but cannot be used (another version, a meter of
+another agent, values that do not follow from the reads, a fork) becomes a finding, and enters when a later record
+lets it in, counting from that record's position on. Nothing here looks at a clock.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from collector.intake.authentic import printable
+from collector.intake.log import Entry
+from collector.series import blocks, findings, meters
+from collector.series.channels import Numbers
+from collector.series.findings import Found
+from collector.series.raw import Tails
+from collector.store.engine import Store
+from collector.store.schema import SERIES, cursor, event, finding, ledger, ledger_bytes, raw_segment, stat_segment
+from shared import batch as batches
+from shared import envelope, record
+from shared.batch import Batch, Event, Gap
+from shared.errors import Malformed
+from shared.intervals import Block, Intervals
+from shared.quantity import INT64_MAX
+
+NAME = "series"
+_MADE_BY = "series"
+#: Why a ledger row stays out: rule and severity of its finding.
+_OUT = {"fork": ("A2", "E"), "held": ("A2", "E"), "frozen": ("A2", "W"), "unreadable": ("A4", "W")}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Positions [first, stop) have become series."""
+
+    first: int
+    stop: int
+
+
+def catch_up(store: Store, limit: int = 500) -> Progress:
+    """Return which positions were read into the series: at most `limit` that were not there yet.
+
+    Raises:
+        StoreError: the database refuses; nothing has changed.
+    """
+    with store.write() as connection:
+        first = _cursor(connection)
+        entries = _entries(connection, first, first + limit)
+        if entries:
+            projection = Projection(connection)
+            for entry in entries:
+                projection.take(entry)
+            projection.write()
+            stop = entries[-1].position + 1
+            connection.execute(update(cursor).where(cursor.c.name == NAME).values(position=stop))
+            return Progress(first, stop)
+    return Progress(first, first)
+
+
+def rebuild(store: Store) -> None:
+    """Forget the series and its own findings; `catch_up` then builds them again from the ledger."""
+    with store.write() as connection:
+        _cursor(connection)
+        for table in SERIES:
+            connection.execute(delete(table))
+        connection.execute(delete(finding).where(finding.c.made_by == _MADE_BY))
+        connection.execute(update(cursor).where(cursor.c.name == NAME).values(position=0))
+
+
+def _cursor(connection: Connection) -> int:
+    """Return the next position to read, locked so that two programs do not read the same."""
+    query = select(cursor.c.position).where(cursor.c.name == NAME)
+    found = connection.execute(query.with_for_update()).scalar_one_or_none()
+    if found is None:
+        connection.execute(insert(cursor).values(name=NAME, position=0))
+    return found or 0
+
+
+def _entries(connection: Connection, first: int, stop: int) -> list[Entry]:
+    names = [name for name in Entry.__dataclass_fields__ if name != "text"]
+    rows = connection.execute(
+        select(*(ledger.c[name] for name in names), ledger_bytes.c.jws.label("text"))
+        .outerjoin(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
+        .where(ledger.c.position >= first, ledger.c.position < stop)
+        .order_by(ledger.c.position)
+    )
+    return [Entry(**row) for row in rows.mappings()]
+
+
+class Projection:
+    """What one transaction adds to the series."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.numbers, self.meters = Numbers(connection), meters.Table(connection)
+        self.registers, self.statistics = Tails(connection, raw_segment), Tails(connection, stat_segment)
+        self._found: list[Found] = []
+        self._events: list[dict[str, object]] = []
+
+    def take(self, entry: Entry) -> None:
+        """Add what one leaf of the log means."""
+        if entry.text is None:
+            return  # its bytes are gone by a signed record; what it meant stays in the segments of before
+        if entry.typ == "record":
+            self._record(entry, entry.text)
+        elif entry.state == "admitted":
+            self._batch(entry, entry.text, entry.position)
+        else:
+            rule, severity = _OUT.get(entry.state, ("A2", "E"))
+            text = f"batch {entry.seq} of epoch {(entry.epoch or '?')[:8]} is kept out: {entry.reason}"
+            self._find(entry, rule, severity, text)
+
+    def _find(self, entry: Entry, rule: str, severity: str, text: str, **more: object) -> None:
+        agent, position = entry.agent, entry.position
+        self._found.append(Found(rule, severity, text, position, _MADE_BY, agent=agent, **more))  # type: ignore[arg-type] # the caller names fields of Found
+
+    def _batch(self, entry: Entry, text: str, since: int, only: str | None = None) -> None:
+        """Add a batch; `since` is the position from which it counts, `only` the one meter that is meant."""
+        try:
+            found = batches.decode(envelope.payload(envelope.apart(text)))
+            if isinstance(found.body, Intervals):
+                for block in found.body.blocks:
+                    if only in (None, block.meter):
+                        self._block(entry, found, found.body, block, since)
+            elif isinstance(found.body, tuple):
+                self._events += [_event(found, entry.position, one) for one in found.body]
+        except Malformed as error:
+            self._find(entry, "A4", "W", f"batch {entry.seq} cannot be used by this version: {printable(str(error))}")
+
+    def _block(self, entry: Entry, batch: Batch, body: Intervals, block: Block, since: int) -> None:
+        stop = body.start + body.n * body.length
+        if stop > INT64_MAX // 1_000_000 or body.start < 0 or not batches.NAME.match(block.meter):
+            raise Malformed("a block lies outside all time, or names no meter")
+        if not self.meters.speaks(batch.site, block.meter, batch.agent, body.start, since):
+            text = f"meter {block.meter!r} does not belong to agent {batch.agent!r} at that time"
+            self._find(entry, "A3", "E", text, meter=block.meter, start=body.start, stop=stop)
+            return
+        source = self.numbers.source(batch.agent, batch.epoch, block.source)
+        for piece in blocks.pieces(batch, body, block, entry.position, since):
+            if piece.rule is not None:
+                text = f"{block.meter}.{printable(piece.quantity)}: {printable(piece.text or '')}"
+                self._find(entry, piece.rule, "E", text, meter=block.meter, start=body.start, stop=stop)
+            if piece.segment is None:
+                continue
+            channel = self.numbers.channel(batch.site, piece.meter, piece.quantity)
+            tails = self.statistics if piece.segment.enc == "stat" else self.registers
+            tails.add(channel, source, piece.segment, since)
+
+    def _record(self, entry: Entry, text: str) -> None:
+        try:
+            body = record.decode(envelope.payload(envelope.apart(text))).body
+            if entry.kind == "meters":
+                self._assign(meters.decode(body, entry.position), entry.position)
+            elif entry.kind == "adoption":
+                self._adopt(str(body.get("agent")), str(body.get("epoch")), entry.position)
+        except Malformed as error:
+            self._find(entry, "A4", "W", f"a record cannot be used by this version: {printable(str(error))}")
+
+    def _assign(self, assignments: Sequence[meters.Assignment], position: int) -> None:
+        """Load a meter table, and let in what had waited for it."""
+        self.meters.load(assignments)
+        self._flush()
+        names = sorted({one.meter for one in assignments})
+        waiting = select(finding.c.id, finding.c.position, finding.c.meter).where(
+            finding.c.rule == "A3", finding.c.made_by == _MADE_BY, finding.c.meter.in_(names),
+            finding.c.resolved_position.is_(None),
+        )  # fmt: skip
+        rows = self.connection.execute(waiting.order_by(finding.c.position, finding.c.id)).all()
+        findings.resolve(self.connection, [row.id for row in rows], position)
+        for row in rows:
+            for entry in _entries(self.connection, row.position, row.position + 1):
+                self._batch(entry, entry.text or "", position, only=row.meter)
+
+    def _adopt(self, agent: str, epoch: str, position: int) -> None:
+        """Let in what was kept out of an epoch that a person has adopted."""
+        self._flush()
+        places = select(ledger.c.position).where(
+            ledger.c.agent == agent, ledger.c.epoch == epoch, ledger.c.state.in_(("held", "frozen")),
+            ledger.c.position < position,
+        )  # fmt: skip
+        positions = list(self.connection.execute(places.order_by(ledger.c.position)).scalars())
+        settled = select(finding.c.id).where(
+            finding.c.position.in_(positions), finding.c.rule == "A2", finding.c.made_by == _MADE_BY
+        )
+        findings.resolve(self.connection, list(self.connection.execute(settled).scalars()), position)
+        for place in positions:
+            for entry in _entries(self.connection, place, place + 1):
+                self._batch(entry, entry.text or "", position)
+
+    def _flush(self) -> None:
+        findings.write(self.connection, self._found)
+        self._found = []
+
+    def write(self) -> None:
+        """Write everything that was added."""
+        self.registers.write()
+        self.statistics.write()
+        self._flush()
+        if self._events:
+            self.connection.execute(insert(event), self._events)
+            self._events = []
+
+
+def _event(batch: Batch, position: int, one: Event | Gap) -> dict[str, object]:
+    row: dict[str, object] = {"position": position, "agent": batch.agent}
+    if isinstance(one, Gap):
+        detail = {"quantity": one.quantity, "from": one.start, "to": one.stop, "reason": one.reason}
+        return row | {
+            "meter": one.meter,
+            "event": "gap",
+            "at": _fitting(one.start * 1_000_000),
+            "detail": json.dumps(detail),
+        }
+    at = _fitting(wall(batch, one.first))
+    return row | {"meter": one.meter, "event": printable(one.event), "at": at, "detail": json.dumps(one.detail)}
+
+
+def wall(batch: Batch, boot: int) -> int:
+    """Return UTC of an instant on the boot clock of a batch, by its nearest anchor. [UTC us]"""
+    if not batch.clock.anchors:
+        return batch.created
+    anchor = min(batch.clock.anchors, key=lambda one: abs(one[0] - boot))
+    return boot - anchor[0] + anchor[1]
+
+
+def _fitting(number: int) -> int:
+    return max(-INT64_MAX, min(INT64_MAX, number))

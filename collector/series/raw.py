@@ -1,0 +1,237 @@
+"""Raw segments in the database: grown at their end, read a month in a few rows.
+
+A segment grows while its source goes on without a break, up to `MOST` intervals; so a month of five-minute values
+is some 180 rows although an agent may seal every interval alone (facts/performance.md F and H).
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
+
+from collector.series.codec import RAW, STAT, Bools, Ints, Records, pack, unpack
+from collector.series.registers import Registers, Segment, agree, empty, join, same_register
+from collector.series.registers import select as choose
+from collector.store.schema import channel, raw_segment, source, stat_segment
+from shared.quantity import INT64_MAX, QUANTITIES
+from shared.registers import Mark
+
+MOST = 64
+#: No segment is longer: a batch of 256 KiB cannot hold more intervals. [intervals]
+MOST_SPAN = 16_384
+
+
+class _Kept:
+    """The end of a series with its row; `id` is None while it has none. What is added is joined once, at the end."""
+
+    def __init__(self, segment: Segment, position: int, row: int | None) -> None:
+        self.base, self.position, self.id = segment, position, row
+        self.changed = row is None
+        self._added: list[Records] = []
+        self._n = segment.n
+        self._end = segment.boundaries[-1]
+
+    def extend(self, after: Segment, position: int) -> bool:
+        """Return whether a segment could be added."""
+        before = self.base
+        if before.start + self._n * before.length != after.start or self._n + after.n > MOST:
+            return False
+        if before.step != after.step or not same_register(before, after):
+            return False
+        shift = 0 if before.enc == "stat" else _shift(self._end, after)
+        if shift is None:
+            return False
+        rest = after.boundaries[1:]
+        self._added.append(_shifted(rest, shift) if shift else rest)
+        self._n, self._end = self._n + after.n, self._added[-1][-1]
+        self.position, self.changed = max(position, self.position), True
+        return True
+
+    @property
+    def segment(self) -> Segment:
+        """Return all of it."""
+        if not self._added:
+            return self.base
+        return replace(self.base, boundaries=np.concatenate([self.base.boundaries, *self._added]))
+
+
+class Tails:
+    """The ends of series that one transaction makes longer; `write` puts everything into the database."""
+
+    def __init__(self, connection: Connection, table: Table) -> None:
+        self.connection, self.table = connection, table
+        self._kind = RAW if table is raw_segment else STAT
+        self._last: dict[tuple[int, int], _Kept | None] = {}
+        self._done: list[tuple[tuple[int, int], _Kept]] = []
+
+    def add(self, channel_id: int, source_id: int, segment: Segment, position: int) -> None:
+        """Put a segment at the end of its series, or beside it where it does not continue it."""
+        key = (channel_id, source_id)
+        last = self._last[key] if key in self._last else self._stored(key)
+        if last is not None and last.extend(segment, position):
+            self._last[key] = last
+            return
+        if last is not None and last.changed:
+            self._done.append((key, last))
+        self._last[key] = _Kept(segment, position, None)
+
+    def _stored(self, key: tuple[int, int]) -> _Kept | None:
+        own = (self.table.c.channel_id == key[0]) & (self.table.c.source_id == key[1])
+        query = select(self.table).where(own).order_by(self.table.c.start.desc(), self.table.c.id.desc()).limit(1)
+        row = self.connection.execute(query).one_or_none()
+        return None if row is None else _Kept(_segment(row, self._kind), row.position, row.id)
+
+    def write(self) -> None:
+        """Write what was added."""
+        changed = [(key, kept) for key, kept in self._last.items() if kept is not None and kept.changed]
+        rows = [(key, kept, kept.segment) for key, kept in (*self._done, *changed)]
+        fresh = [self._row(key, kept, whole) for key, kept, whole in rows if kept.id is None]
+        longer = [{"row": kept.id, "n": whole.n, "position": kept.position, "blob": self._blob(whole)}
+                  for _, kept, whole in rows if kept.id is not None]  # fmt: skip
+        if fresh:
+            self.connection.execute(insert(self.table), fresh)
+        if longer:
+            self.connection.execute(update(self.table).where(self.table.c.id == bindparam("row")), longer)
+        self._last, self._done = {}, []
+
+    def _blob(self, whole: Segment) -> bytes:
+        return pack(whole.boundaries if self._kind is RAW else whole.boundaries[1:])
+
+    def _row(self, key: tuple[int, int], kept: _Kept, one: Segment) -> dict[str, object]:
+        row: dict[str, object] = {
+            "channel_id": key[0], "source_id": key[1], "start": one.start, "length": one.length, "n": one.n,
+            "position": kept.position, "blob": self._blob(one),
+        }  # fmt: skip
+        if self._kind is RAW:
+            row |= {"serial": one.serial, "enc": one.enc, "step": one.step, "modulus": one.modulus}
+        return row
+
+
+def _segment(row: Row[Any], kind: "np.dtype[Any]") -> Segment:
+    records = unpack(row.blob, kind)
+    if kind is RAW:
+        return Segment(row.start, row.length, row.serial, row.enc, row.step, row.modulus, records)
+    return statistics(row.start, row.length, records)
+
+
+def statistics(start: int, length: int, records: Records) -> Segment:
+    """Return statistics of n intervals as a segment, so that they grow by the same rules; entry 0 stands for none."""
+    return Segment(start, length, None, "stat", None, None, np.concatenate([np.zeros(1, STAT), records]))
+
+
+def _shifted(records: Records, shift: int) -> Records:
+    moved = records.copy()
+    for name in ("register", "low", "high"):
+        moved[name] += np.where(moved["known"], shift, 0)
+    return moved
+
+
+def extended(before: Segment, after: Segment) -> Segment | None:
+    """Return two segments as one, None where they are no continuation or would be too long."""
+    kept = _Kept(before, 0, None)
+    return kept.segment if kept.extend(after, 0) else None
+
+
+def _shift(end: np.void, after: Segment) -> int | None:
+    """Return what the later one's registers gain by what has rolled over before, None where they do not join."""
+    begin = after.boundaries[0]
+    if not end["known"] or not begin["known"]:
+        return None
+    level, value = int(end["register"]), int(begin["register"])
+    if begin["flags"] & Mark.SEAM and not end["flags"] & Mark.SEAM:
+        return None
+    if level == value:
+        return 0
+    highest = int(after.boundaries["high"][after.boundaries["known"] != 0].max())
+    if not agree(level, value, after.modulus) or highest + level - value > INT64_MAX:
+        return None
+    return level - value
+
+
+def sources(
+    connection: Connection, channel_id: int, start: int, stop: int, length: int, as_of: int | None = None
+) -> list[Registers]:
+    """Return the registers of each source of a channel over [start, stop), the preferred first.
+
+    Args:
+        connection: A reading connection.
+        channel_id: Number of the channel.
+        start: A multiple of the length. [UTC s]
+        stop: The same. [UTC s]
+        length: Of one interval. [s]
+        as_of: Size of the log's tree; None for all that is known.
+    """
+    one_way = _one_way(connection, channel_id)
+    query = (
+        select(raw_segment)
+        .join(source, source.c.id == raw_segment.c.source_id)
+        .where(raw_segment.c.channel_id == channel_id, raw_segment.c.length == length)
+        .where(raw_segment.c.start <= stop, raw_segment.c.start >= start - MOST_SPAN * length)
+        .where(raw_segment.c.start + raw_segment.c.n * length >= start)
+        .order_by(source.c.rank, source.c.id, raw_segment.c.start)
+    )
+    rows = connection.execute(query).all()
+    return [
+        join([_segment(row, RAW) for row in own], start, stop, length, one_way=one_way, as_of=as_of)
+        for _, own in groupby(rows, key=lambda row: row.source_id)
+    ]
+
+
+def _one_way(connection: Connection, channel_id: int) -> bool:
+    name = connection.execute(select(channel.c.quantity).where(channel.c.id == channel_id)).scalar_one()
+    return QUANTITIES[name].one_way
+
+
+def read(
+    connection: Connection, channel_id: int, start: int, stop: int, length: int, as_of: int | None = None
+) -> Registers:
+    """Return a channel's register over [start, stop), chosen per boundary between its sources; see `sources`."""
+    found = sources(connection, channel_id, start, stop, length, as_of)
+    return choose(found) if found else empty(start, stop, length)
+
+
+def read_statistic(
+    connection: Connection, channel_id: int, start: int, stop: int, length: int, as_of: int | None = None
+) -> tuple[Ints, Bools]:
+    """Return the values of a statistic over [start, stop), and where there are any; see `sources`."""
+    n = (stop - start) // length
+    values, known = np.zeros(n, np.int64), np.zeros(n, np.bool_)
+    table = stat_segment
+    query = (
+        select(table.c.start, table.c.blob)
+        .join(source, source.c.id == table.c.source_id)
+        .where(table.c.channel_id == channel_id, table.c.length == length)
+        .where(table.c.start < stop, table.c.start >= start - MOST_SPAN * length)
+        .where(table.c.start + table.c.n * length > start)
+        .order_by(source.c.rank.desc(), source.c.id.desc(), table.c.start)  # the preferred is laid over the others
+    )
+    for row in connection.execute(query):
+        records, offset = unpack(row.blob, STAT), (row.start - start) // length
+        here = (records["known"] != 0) & ((as_of is None) | (records["since"] < (as_of or 0)))
+        at = np.flatnonzero(here)
+        at = at[(at + offset >= 0) & (at + offset < n)]
+        values[at + offset], known[at + offset] = records["value"][at], True
+    return values, known
+
+
+def lengths(connection: Connection, channel_id: int) -> Iterable[int]:
+    """Return the interval lengths that a channel was ever sealed in. [s]"""
+    query = select(raw_segment.c.length).where(raw_segment.c.channel_id == channel_id).distinct()
+    return sorted(connection.execute(query).scalars())
+
+
+def span(connection: Connection, channel_id: int, length: int) -> tuple[int, int] | None:
+    """Return the first and the last second of what is known of a channel, None where nothing is. [UTC s]"""
+    own = (raw_segment.c.channel_id == channel_id) & (raw_segment.c.length == length)
+    first = connection.execute(
+        select(raw_segment.c.start).where(own).order_by(raw_segment.c.start).limit(1)
+    ).scalar_one_or_none()
+    if first is None:
+        return None
+    last = connection.execute(
+        select(raw_segment.c.start, raw_segment.c.n).where(own).order_by(raw_segment.c.start.desc()).limit(8)
+    )
+    return first, max(row.start + row.n * length for row in last)

@@ -1,0 +1,284 @@
+"""From packed segments to one continuous register of a channel, and the choice between its sources. Pure.
+
+Rules of this file: equal boundary reads of two batches agree modulo the rollover modulus, and what is joined is
+exact; where they do not agree, the serial number or the encoding changed or a seam was flagged, a new run begins and
+no energy is claimed across it. Nothing guesses a rollover between batches. Sources are chosen per boundary and never
+per interval, so that energy telescopes across every switch (DESIGN.md section 7.2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.series.codec import Bools, Ints, Records
+from shared.registers import Mark
+
+#: A better source must have been there for so many boundaries before it is used again.
+HYSTERESIS = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """n + 1 consecutive boundary registers of one source, without a change of meter in between."""
+
+    start: int  # [UTC s]
+    length: int  # [s]
+    serial: str | None
+    enc: str
+    step: int | None  # [counts]
+    modulus: int | None  # [counts]
+    boundaries: Records  # RAW
+
+    @property
+    def n(self) -> int:
+        """Return the number of intervals."""
+        return len(self.boundaries) - 1
+
+    @property
+    def stop(self) -> int:
+        """Return the end of the last interval. [UTC s]"""
+        return self.start + self.n * self.length
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Registers:
+    """A channel's register at each boundary of [start, start + n * length), and the values that follow.
+
+    ``registers`` of one ``run`` are continuous: between any two known boundaries of a run the energy is known.
+    """
+
+    start: int  # [UTC s]
+    length: int  # [s]
+    registers: Ints  # n + 1 [counts]
+    known: Bools  # n + 1
+    run: NDArray[np.int32]  # n + 1; -1 where nothing is known
+    low: Ints  # n + 1 [counts]
+    high: Ints  # n + 1 [counts]
+    flags: NDArray[np.uint16]  # n + 1, shared.registers.Mark
+    positions: Ints  # n + 1, of the batches; -1 where nothing is known
+    samples: NDArray[np.uint32]  # n
+    unsynchronised: Bools  # n + 1
+    serials: NDArray[np.object_]  # n + 1
+    values: Ints  # n [counts]
+    values_known: Bools  # n
+    evidence: Ints  # n, position of the batch that gives the value; -1 where nothing is known
+    step: int  # the coarsest in the span [counts]
+    modulus: int | None
+
+    @property
+    def n(self) -> int:
+        """Return the number of intervals."""
+        return len(self.values)
+
+
+def empty(start: int, stop: int, length: int) -> Registers:
+    """Return a span of which nothing is known."""
+    n = (stop - start) // length
+    ints, bools = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.bool_)
+    return Registers(
+        start, length, ints, bools, np.full(n + 1, -1, np.int32), ints.copy(), ints.copy(), np.zeros(n + 1, np.uint16),
+        np.full(n + 1, -1, np.int64), np.zeros(n, np.uint32), bools.copy(), np.full(n + 1, None, np.object_),
+        np.zeros(n, np.int64), np.zeros(n, np.bool_), np.full(n, -1, np.int64), 1, None,
+    )  # fmt: skip
+
+
+def agree(before: int, after: int, modulus: int | None) -> bool:
+    """Return whether two reads of the same boundary are of one register.
+
+    >>> agree(1_000_018, 18, modulus=1_000_000)
+    True
+    """
+    return before == after if modulus is None else (before - after) % modulus == 0
+
+
+def same_register(one: Segment, other: Segment) -> bool:
+    """Return whether two segments speak of the same register of the same meter."""
+    return (one.serial, one.enc, one.modulus, one.length) == (other.serial, other.enc, other.modulus, other.length)
+
+
+class _Join:
+    """Lays segments into a span one after the other."""
+
+    def __init__(self, into: Registers, *, one_way: bool) -> None:
+        self.into, self.one_way = into, one_way
+        self.run = -1
+        self.last: tuple[Segment, int, int] | None = None  # segment, time and unrolled register of its last known
+
+    def lay(self, segment: Segment) -> None:
+        """Put one segment in its place, continuing the run before it where that is certain."""
+        records, known = segment.boundaries, segment.boundaries["known"].astype(np.bool_)
+        if not known.any():
+            return
+        shift = self._shift(segment, int(np.argmax(known)))
+        if shift is None:
+            shift, self.run = 0, self.run + 1
+        seams = np.cumsum((records["flags"] & Mark.SEAM) != 0)
+        seams -= seams[int(np.argmax(known))]  # a seam before the first known boundary was the join's affair
+        runs = (self.run + np.maximum(seams, 0)).astype(np.int32)
+        self._put(segment, known, shift, runs)
+        self.run = int(runs[-1])
+        at = int(np.flatnonzero(known)[-1])
+        self.last = (segment, segment.start + at * segment.length, int(records["register"][at]) + shift)
+
+    def _shift(self, segment: Segment, first: int) -> int | None:
+        """Return what is added to a segment so that it continues the run, None where a new run begins."""
+        if self.last is None:
+            return None
+        before, at, level = self.last
+        records, time = segment.boundaries, segment.start + first * segment.length
+        seam = bool((records["flags"][: first + 1] & Mark.SEAM).any())
+        if not same_register(before, segment) or (seam and time != at):  # at a repeated boundary it was told before
+            return None
+        value = int(records["register"][first])
+        if time == at:
+            return level - value if agree(level, value, segment.modulus) else None
+        turns = 0 if segment.modulus is None else level // segment.modulus * segment.modulus
+        return turns if value + turns >= level or not self.one_way else None
+
+    def _put(self, segment: Segment, known: Bools, shift: int, runs: NDArray[np.int32]) -> None:
+        into, records = self.into, segment.boundaries
+        offset = (segment.start - into.start) // into.length
+        first, stop = max(0, -offset), min(len(records), len(into.known) - offset)
+        if first >= stop:
+            return
+        here = np.flatnonzero(known[first:stop]) + first
+        there = here + offset
+        for name in ("low", "high"):
+            getattr(into, name)[there] = records[name][here] + shift
+        into.registers[there] = records["register"][here] + shift
+        into.known[there], into.run[there] = True, runs[here]
+        into.positions[there], into.serials[there] = records["position"][here], segment.serial
+        into.unsynchronised[there] = records["unsynchronised"][here] != 0
+        into.flags[there] |= records["flags"][here]
+        self._values(records, known, offset)
+
+    def _values(self, records: Records, known: Bools, offset: int) -> None:
+        """The interval values of a segment follow from its own boundaries alone (WIRE.md section 3, rule 4)."""
+        into = self.into
+        whole = known[1:] & known[:-1] & ((records["flags"][1:] & Mark.SEAM) == 0)
+        first, stop = max(0, -offset), min(len(whole), into.n - offset)
+        if first >= stop:
+            return
+        at = slice(offset + first, offset + stop)
+        into.values[at] = np.where(whole, np.diff(records["register"]), 0)[first:stop]
+        into.values_known[at] = whole[first:stop]
+        into.evidence[at] = np.where(whole, records["position"][1:], -1)[first:stop]
+        into.samples[at] = records["samples"][1:][first:stop]
+
+
+def join(
+    segments: Sequence[Segment], start: int, stop: int, length: int, *, one_way: bool = True, as_of: int | None = None
+) -> Registers:
+    """Return the continuous register of one source over [start, stop).
+
+    Args:
+        segments: Of one channel and one source, in any order.
+        start: A multiple of the length. [UTC s]
+        stop: The same. [UTC s]
+        length: Of one interval; segments of another length are left out. [s]
+        one_way: Whether the register can only rise.
+        as_of: Size of the log's tree; what counts only later is unknown.
+    """
+    into = empty(start, stop, length)
+    chosen = [one for one in segments if one.length == length and one.start <= stop and one.stop >= start]
+    join_ = _Join(into, one_way=one_way)
+    for segment in sorted(chosen, key=lambda one: (one.start, one.stop)):
+        join_.lay(segment if as_of is None else _known_at(segment, as_of))
+    steps = [one.step for one in chosen if one.step is not None]
+    moduli = [one.modulus for one in chosen if one.modulus is not None]
+    return replace(into, step=max(steps, default=1), modulus=moduli[-1] if moduli else None)
+
+
+def _known_at(segment: Segment, size: int) -> Segment:
+    """Return a segment as it was when the log had that size."""
+    boundaries = segment.boundaries.copy()
+    boundaries["known"] &= boundaries["since"] < size
+    return replace(segment, boundaries=boundaries)
+
+
+def select(sources: Sequence[Registers], hysteresis: int = HYSTERESIS) -> Registers:
+    """Return one register chosen per boundary between sources, the preferred first.
+
+    A source stays in use until it has no register, or until a better one has been there for `hysteresis` boundaries.
+    """
+    if len(sources) == 1:
+        return sources[0]
+    choice = choose(np.stack([one.known for one in sources]), hysteresis)
+    return _Switch(sources, choice).registers()
+
+
+def choose(known: Bools, hysteresis: int) -> NDArray[np.int64]:
+    """Return the index of the source for each boundary, -1 where none has a register. known: [source, boundary]"""
+    ranks, count = known.shape
+    steady = np.zeros(ranks, np.int64)
+    now, chosen = -1, np.full(count, -1, np.int64)
+    for at in range(count):
+        here = known[:, at]
+        steady = np.where(here, steady + 1, 0)
+        if now >= 0 and here[now]:
+            better = np.flatnonzero(steady[:now] >= hysteresis)
+            now = int(better[0]) if len(better) else now
+            chosen[at] = now
+        elif here.any():
+            now = chosen[at] = int(np.argmax(here))
+    return chosen
+
+
+class _Switch:
+    """Puts the chosen boundaries together, and the values across switches."""
+
+    def __init__(self, sources: Sequence[Registers], choice: NDArray[np.int64]) -> None:
+        self.sources, self.choice = sources, choice
+        base = sources[0]
+        self.out = empty(base.start, base.start + base.n * base.length, base.length)
+        self.run = -1
+        self.shift = 0
+
+    def registers(self) -> Registers:
+        """Return the chosen register."""
+        before: tuple[int, int] | None = None  # source and boundary of the last known
+        for at in np.flatnonzero(self.choice >= 0).tolist():
+            source = int(self.choice[at])
+            self._continue(before, source, at)
+            self._copy(source, at)
+            before = (source, at)
+        self._values()
+        steps = max(one.step for one in self.sources)
+        return replace(self.out, step=steps, modulus=self.sources[0].modulus)
+
+    def _continue(self, before: tuple[int, int] | None, source: int, at: int) -> None:
+        new = self.sources[source]
+        if before is None or before[0] == source:
+            old_run = None if before is None else new.run[before[1]]
+            self.run += old_run is None or old_run != new.run[at]
+            return
+        old = self.sources[before[0]]
+        level = int(old.registers[before[1]]) + self.shift
+        if old.serials[before[1]] != new.serials[at] or old.modulus != new.modulus:
+            self.run, self.shift = self.run + 1, 0
+            return
+        apart = level - int(new.registers[at])
+        self.shift = 0 if new.modulus is None else (apart + new.modulus // 2) // new.modulus * new.modulus
+
+    def _copy(self, source: int, at: int) -> None:
+        one, out = self.sources[source], self.out
+        out.registers[at] = one.registers[at] + self.shift
+        out.low[at], out.high[at] = one.low[at] + self.shift, one.high[at] + self.shift
+        out.known[at], out.run[at], out.flags[at] = True, self.run, one.flags[at]
+        out.positions[at], out.serials[at] = one.positions[at], one.serials[at]
+        out.unsynchronised[at] = one.unsynchronised[at]
+
+    def _values(self) -> None:
+        out, choice = self.out, self.choice
+        pairs = out.known[1:] & out.known[:-1] & (out.run[1:] == out.run[:-1])
+        out.values[:] = np.where(pairs, np.diff(out.registers), 0)
+        out.values_known[:] = pairs
+        out.evidence[:] = np.where(pairs, out.positions[1:], -1)
+        for index, one in enumerate(self.sources):
+            own = (choice[1:] == index) & (choice[:-1] == index)
+            out.values[own], out.values_known[own] = one.values[own], one.values_known[own]
+            out.evidence[own] = one.evidence[own]
+            here = choice[1:] == index
+            out.samples[here] = one.samples[here]

@@ -1,0 +1,193 @@
+"""Versions of interval values: what VEE and people made of the reads, appended and never changed.
+
+Rules of this file: a version stands from the position of the record that wrote it; the one with the higher
+(position, rank) wins; `as_of` a tree size gives what was known when the log had that size, bit for bit. The table
+`current` is a projection of all of them, a UTC day in a row, for the common question.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+
+from collector.series.codec import VALUE, Ints, Records, pack, unpack
+from collector.store import schema
+from shared.status import Status
+
+DAY = 86_400
+#: No version segment is longer. [intervals]
+MOST = 16_384
+_TABLE = schema.version_segment
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Version:
+    """New values of consecutive intervals of one channel."""
+
+    channel_id: int
+    start: int  # [UTC s]
+    length: int  # [s]
+    values: Ints  # [counts]; ignored where the status is MISSING
+    status: NDArray[np.uint8]
+    flags: NDArray[np.uint32]
+    methods: Sequence[str | None]  # by interval, None where no method was used
+    made_by: str
+    rank: int = 0  # order among versions of one position
+    supersedes: int | None = None
+    withdraws: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Values:
+    """What is believed of a channel's intervals over [start, start + n * length)."""
+
+    start: int  # [UTC s]
+    length: int  # [s]
+    values: Ints
+    status: NDArray[np.uint8]  # MISSING where there is no version either
+    flags: NDArray[np.uint32]
+    method: NDArray[np.uint16]  # 0 where none, else a key of `methods`
+    positions: Ints  # of the version; -1 where there is none
+    methods: dict[int, str]
+
+    @property
+    def n(self) -> int:
+        """Return the number of intervals."""
+        return len(self.values)
+
+
+def append(connection: Connection, versions: Iterable[Version], position: int) -> None:
+    """Write versions that a record at a position made, and bring `current` to them."""
+    made = list(versions)
+    codes = _Codes(connection)
+    packed = [(one, _records(one, codes, position)) for one in made]
+    if not packed:
+        return
+    connection.execute(insert(_TABLE), [_row(one, records, position) for one, records in packed])
+    for one, records in sorted(packed, key=lambda pair: pair[0].rank):
+        _lay_over_current(connection, one, records)
+
+
+class _Codes:
+    """The numbers of method names."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.known: dict[str, int] = {row.name: row.code for row in connection.execute(select(schema.method))}
+
+    def of(self, name: str | None) -> int:
+        """Return the number of a method, a new one for a new name."""
+        if name is None:
+            return 0
+        if name not in self.known:
+            self.known[name] = max(self.known.values(), default=0) + 1
+            self.connection.execute(insert(schema.method).values(code=self.known[name], name=name))
+        return self.known[name]
+
+
+def _records(one: Version, codes: _Codes, position: int) -> Records:
+    records = np.zeros(len(one.values), VALUE)
+    records["status"], records["flags"], records["position"] = one.status, one.flags, position
+    records["value"] = np.where(one.status == Status.MISSING, 0, one.values)
+    records["method"] = [codes.of(name) for name in one.methods]
+    return records
+
+
+def _row(one: Version, records: Records, position: int) -> dict[str, object]:
+    return {
+        "channel_id": one.channel_id, "start": one.start, "length": one.length, "n": len(records),
+        "position": position, "rank": one.rank, "made_by": one.made_by, "supersedes": one.supersedes,
+        "withdraws": one.withdraws, "blob": pack(records),
+    }  # fmt: skip
+
+
+def _blank(n: int) -> Records:
+    records = np.zeros(n, VALUE)
+    records["status"], records["position"] = Status.MISSING, -1
+    return records
+
+
+def _lay_over_current(connection: Connection, one: Version, records: Records) -> None:
+    stop = one.start + len(records) * one.length
+    table = schema.current
+    for day in range(one.start // DAY * DAY, stop, DAY):
+        own = and_(table.c.channel_id == one.channel_id, table.c.length == one.length, table.c.day == day)
+        blob = connection.execute(select(table.c.blob).where(own)).scalar_one_or_none()
+        whole = _blank(DAY // one.length) if blob is None else unpack(blob, VALUE)
+        _lay(whole, day, records, one.start, one.length)
+        if blob is None:
+            key = {"channel_id": one.channel_id, "length": one.length, "day": day}
+            connection.execute(insert(table).values(**key, blob=pack(whole)))
+        else:
+            connection.execute(update(table).where(own).values(blob=pack(whole)))
+
+
+def _lay(into: Records, start: int, records: Records, first: int, length: int) -> None:
+    """Put records over a span, as far as they lie in it."""
+    offset = (first - start) // length
+    begin, end = max(0, -offset), min(len(records), len(into) - offset)
+    if begin < end:
+        into[offset + begin : offset + end] = records[begin:end]
+
+
+def read(
+    connection: Connection, channel_id: int, start: int, stop: int, length: int, as_of: int | None = None
+) -> Values:
+    """Return what is believed of [start, stop), or was when the log had a size.
+
+    Args:
+        connection: A reading connection.
+        channel_id: Number of the channel.
+        start: A multiple of the length. [UTC s]
+        stop: The same. [UTC s]
+        length: Of one interval. [s]
+        as_of: Size of the log's tree; None for now. A time becomes a size by `Log.size_at`.
+    """
+    into = _blank((stop - start) // length)
+    rows = _now(connection, channel_id, start, stop, length) if as_of is None else _then(
+        connection, channel_id, start, stop, length, as_of
+    )  # fmt: skip
+    for row in rows:
+        _lay(into, start, unpack(row.blob, VALUE), row.start, length)
+    names = {row.code: row.name for row in connection.execute(select(schema.method))}
+    return Values(
+        start, length, into["value"].copy(), into["status"].copy(), into["flags"].copy(), into["method"].copy(),
+        into["position"].copy(), names,
+    )  # fmt: skip
+
+
+def _now(connection: Connection, channel_id: int, start: int, stop: int, length: int) -> Sequence[Row[int, bytes]]:
+    table = schema.current
+    span = and_(table.c.day >= start // DAY * DAY, table.c.day < stop)
+    query = select(table.c.day.label("start"), table.c.blob).where(
+        table.c.channel_id == channel_id, table.c.length == length, span
+    )
+    return connection.execute(query).all()
+
+
+def _then(
+    connection: Connection, channel_id: int, start: int, stop: int, length: int, as_of: int
+) -> Sequence[Row[int, bytes]]:
+    query = (
+        select(_TABLE.c.start, _TABLE.c.blob)
+        .where(_TABLE.c.channel_id == channel_id, _TABLE.c.length == length, _TABLE.c.position < as_of)
+        .where(_TABLE.c.start < stop, _TABLE.c.start > start - MOST * length)
+        .where(_TABLE.c.start + _TABLE.c.n * length > start)
+        .order_by(_TABLE.c.position, _TABLE.c.rank, _TABLE.c.id)
+    )
+    return connection.execute(query).all()
+
+
+def rebuild_current(connection: Connection) -> None:
+    """Forget `current` and build it again from the versions."""
+    connection.execute(delete(schema.current))
+    ordered = select(_TABLE).order_by(_TABLE.c.position, _TABLE.c.rank, _TABLE.c.id)
+    for row in connection.execute(ordered).all():
+        records = unpack(row.blob, VALUE)
+        one = Version(
+            channel_id=row.channel_id, start=row.start, length=row.length, values=records["value"],
+            status=records["status"], flags=records["flags"], methods=(), made_by=row.made_by, rank=row.rank,
+        )  # fmt: skip
+        _lay_over_current(connection, one, records)

@@ -1,0 +1,157 @@
+"""What runs while the collector serves: broker, inlet, VEE worker, API; each can run alone by `--part`."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from collector.config import Collector
+from collector.intake.broker import EmbeddedBroker
+from collector.intake.inlet import Inlet
+from collector.intake.mqtt import Broker
+from collector.intake.users import COLLECTOR, Users
+from collector.parts import Parts
+from shared import systemd
+from shared.errors import ConfigError, StoreError
+from shared.log import Log
+
+log = Log(__name__)
+PARTS = ("inlet", "vee", "api")
+
+
+def listen(address: str, key: str) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        ConfigError: the address is in use, or is none of this machine.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        return socket.create_server(
+            (host.strip("[]"), int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"{key}: {address}: {error.strerror}; stop what listens there, or choose another address"
+        ) from error
+
+
+@contextlib.contextmanager
+def broker(config: Collector, known: Users | None) -> Iterator[Broker]:
+    """Give the broker's address and the collector's credentials, starting the embedded broker where it is wanted."""
+    mqtt = config.mqtt
+    if known is None:
+        yield Broker(
+            mqtt.url or "", f"wattseal-{config.id}", mqtt.username, _secret(mqtt.password_file), mqtt.ca_file,
+            mqtt.cert_file, mqtt.key_file,
+        )  # fmt: skip
+        return
+    host, _, port = mqtt.embedded_listen.rpartition(":")
+    password = known.add(COLLECTOR)
+    embedded = EmbeddedBroker(host, int(port), known)
+    embedded.start()
+    try:
+        yield Broker(f"mqtt://{host}:{port}", f"wattseal-{config.id}", COLLECTOR, password)
+    finally:
+        embedded.stop()
+
+
+def _secret(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"mqtt.password_file: {path}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def inlet(parts: Parts) -> Iterator[Inlet]:
+    """Give a running inlet."""
+    with broker(parts.config, parts.users) as where:
+        running = Inlet(parts.ledger, where, alive=lambda: systemd.notify("WATCHDOG=1"))
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+class Worker:
+    """Calls something again and again in a thread of its own, until it is stopped."""
+
+    def __init__(self, name: str, work: Callable[[], object], every: float) -> None:
+        self.fault: BaseException | None = None
+        self._work, self._every = work, every
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._once()
+                self._stopping.wait(self._every)
+        except Exception as error:  # the outermost boundary of this thread: `serve` sees `fault` and stops
+            self.fault = error
+            log.error("worker_failed", worker=self._thread.name, said=repr(error))  # noqa: TRY400 - raised again below
+            raise
+
+    def _once(self) -> None:
+        try:
+            self._work()
+        except StoreError as error:
+            log.warning("store_refuses", worker=self._thread.name, said=str(error))
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["Worker"]:
+        """Give the worker while it runs."""
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            self._stopping.set()
+            self._thread.join()
+
+
+async def api(app: FastAPI, sock: socket.socket, faults: Callable[[], BaseException | None]) -> None:
+    """Serve until SIGTERM (uvicorn listens for it), or until another part fails.
+
+    Raises:
+        BaseException: what made another part fail.
+    """
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3))
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    systemd.notify("READY=1")
+    while faults() is None and not serving.done():  # noqa: ASYNC110 - threads set no asyncio event
+        await asyncio.sleep(0.2)
+    systemd.notify("STOPPING=1")
+    server.should_exit = True
+    await serving
+    _raise(faults())
+
+
+async def without_api(faults: Callable[[], BaseException | None]) -> None:
+    """Wait until SIGTERM, or until another part fails.
+
+    Raises:
+        BaseException: what made another part fail.
+    """
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    systemd.notify("READY=1")
+    while faults() is None and not stop.is_set():  # noqa: ASYNC110 - likewise
+        await asyncio.sleep(0.2)
+    systemd.notify("STOPPING=1")
+    _raise(faults())
+
+
+def _raise(fault: BaseException | None) -> None:
+    if fault is not None:
+        raise fault

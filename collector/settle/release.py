@@ -1,0 +1,322 @@
+"""Making a release: one position of the log, its rows, its signed manifest, its record in the log.
+
+Rules of this file: everything admitted before the position is through VEE, or the release is refused; nothing that
+was released changes, a later release supersedes it; no clock and no host value enters manifest or rows.
+"""
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version as package_version
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from collector.intake.log import Log
+from collector.settle import sources
+from collector.settle.rows import Result, results
+from collector.store.schema import release as table
+from shared import envelope, release, strictjson
+from shared.errors import ConfigError
+from shared.keys import Signer
+from shared.master import PointVersion
+from shared.release import Row, instant
+from shared.status import MEASURED, Status
+
+VERSIONS = {"rules": "vee/1", "rounding": "half-even/1", "calendar": "none"}
+_MEASURED = frozenset(status.name for status in MEASURED | {Status.CALCULATED, Status.EDITED})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for."""
+
+    start: int  # [UTC s]
+    stop: int
+    kind: str  # preliminary, final
+    points: tuple[str, ...] = ()  # all when empty
+    party: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A release as it is kept."""
+
+    id: str
+    number: int
+    kind: str
+    party: str | None
+    start: int
+    stop: int
+    position: int
+    manifest: bytes
+    jws: str
+    rows: bytes
+
+    @property
+    def parsed(self) -> list[Row]:
+        """Return the rows."""
+        return [release.parse(line) for line in self.rows.decode("ascii").splitlines()]
+
+
+def make(connection: Connection, log: Log, signer: Signer, asked: Request, *, timezone: str, now: int) -> Made:
+    """Return a new release, or the standing one when nothing changed since it was made.
+
+    Args:
+        connection: A write transaction; the release and its record are in it.
+        log: The log.
+        signer: The collector's key.
+        asked: Period, kind, points and party.
+        timezone: For people who read the manifest.
+        now: Time of the record. [UTC us]
+
+    Raises:
+        ConfigError: the period, points or kind do not fit, or findings stand in the way.
+    """
+    draft = _draft(connection, log, asked)
+    rows, before = draft.rows(), draft.before
+    if before is not None and draft.repeats(before) and _same(rows, before.parsed):
+        return before
+    if draft.kind != "preliminary":
+        _gate(connection, rows, draft.versions, asked)
+    members = draft.manifest(rows, _next(connection), timezone)
+    manifest = release.manifest(members)
+    jws = envelope.seal(manifest.decode("ascii"), envelope.RELEASE, signer)
+    made = Made(
+        str(members["release_id"]), int(members["number"]), draft.kind, asked.party, asked.start, asked.stop,
+        draft.position, manifest, jws, release.jsonl(rows),
+    )  # fmt: skip
+    _keep(connection, log, made, draft, now)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A release on its way: what was asked, and what holds at its position."""
+
+    connection: Connection
+    log: Log
+    asked: Request
+    kind: str
+    position: int
+    points_position: int
+    versions: Sequence[PointVersion]
+    wanted: tuple[str, ...]
+    before: Made | None
+
+    def repeats(self, before: Made) -> bool:
+        """Return whether a release of the same kind stands already."""
+        return (before.kind == "preliminary") == (self.kind == "preliminary")
+
+    def rows(self) -> list[Row]:
+        """Return the rows, in order."""
+        older = {(row.point, row.quantity, row.start): row for row in self.before.parsed} if self.before else {}
+        found: list[Row] = []
+        for span in _spans(self.versions, self.asked):
+            refs = sources.channels_of(self.versions, self.wanted, span.start)
+            channels = sources.channels(self.connection, refs, span, self.position)
+            evidence = sources.Evidence(self.connection, span, self.position, self.points_position)
+            for result in results(self.versions, self.wanted, channels, span):
+                found += _point_rows(result, evidence.of(result.point, self.versions), older)
+        return release.sort(found)
+
+    def manifest(self, rows: Sequence[Row], number: int, timezone: str) -> dict[str, Any]:
+        """Return the manifest's members."""
+        octets, before, log = release.jsonl(rows), self.before, self.log
+        unobserved = sum(row.status not in _MEASURED for row in rows)
+        software = {"software": f"wattseal/{package_version('wattseal')}", "points": self.points_position}
+        return {
+            "release_id": f"{log.collector}-{log.id.rpartition('/')[2]}-{number:06d}",
+            "number": number,
+            "kind": self.kind,
+            "party": self.asked.party,
+            "period": {"from": instant(self.asked.start), "to": instant(self.asked.stop)},
+            "timezone": timezone,
+            "tzdata": package_version("tzdata"),
+            "position": self.position,
+            "points": list(self.wanted),
+            "counts": release.counts(rows),
+            "expected": len(rows),
+            "unobserved_fraction": release.fraction(unobserved, len(rows)),
+            "versions": VERSIONS | software,
+            "merkle_root": release.root(octets),
+            "rows_sha256": release.sha256(octets),
+            "supersedes": before.id if before else None,
+            "delta": compare(before.parsed, rows) if before and self.kind == "correction" else None,
+            "checkpoint": log.checkpoint(self.connection, self.position).text(),
+            "consistency": _consistency(self.connection, log, self.asked.party, self.position),
+        }
+
+
+def _draft(connection: Connection, log: Log, asked: Request) -> _Draft:
+    position = log.size(connection)
+    found = sources.points(connection, position)
+    versions = [one for one in found.versions if not one.parties or asked.party is None or asked.party in one.parties]
+    wanted = _wanted(versions, asked)
+    before = _standing(connection, asked, wanted)
+    kind = _kind(asked, before)
+    return _Draft(connection, log, asked, kind, position, found.position, versions, wanted, before)
+
+
+def _wanted(versions: Sequence[PointVersion], asked: Request) -> tuple[str, ...]:
+    known = {one.id for one in versions}
+    if not known:
+        raise ConfigError("no points are loaded; write points.toml, then: wattseal collector points load points.toml")
+    unknown = sorted(set(asked.points) - known)
+    if unknown:
+        raise ConfigError(f"no point {unknown[0]!r}; known: {', '.join(sorted(known))}")
+    wanted = tuple(sorted(asked.points or known))
+    longest = max(one.length for one in versions if one.id in wanted)
+    if asked.start >= asked.stop or asked.start % longest or asked.stop % longest:
+        raise ConfigError(
+            f"{instant(asked.start)} to {instant(asked.stop)} is no period of whole intervals of {longest} s"
+        )
+    return wanted
+
+
+def _standing(connection: Connection, asked: Request, wanted: Sequence[str]) -> Made | None:
+    query = (
+        select(table)
+        .where(table.c.start == asked.start, table.c.stop == asked.stop, table.c.points == json.dumps(list(wanted)))
+        .where(table.c.party == asked.party if asked.party else table.c.party.is_(None))
+        .where(table.c.withdrawn_position.is_(None))
+        .order_by(table.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else kept(dict(row))
+
+
+def _kind(asked: Request, before: Made | None) -> str:
+    if before is None or before.kind == "preliminary":
+        return asked.kind
+    if asked.kind == "preliminary":
+        raise ConfigError(f"release {before.id} of this period is {before.kind}; ask for --kind final to correct it")
+    return "correction"
+
+
+def _spans(versions: Sequence[PointVersion], asked: Request) -> Iterator[range]:
+    """Give the parts of the period in which no formula changes. [UTC s]"""
+    cuts = sorted({one.since for one in versions if asked.start < one.since < asked.stop})
+    edges = [asked.start, *cuts, asked.stop]
+    yield from (range(first, stop) for first, stop in pairwise(edges))
+
+
+def _point_rows(
+    result: Result, positions: Sequence[tuple[tuple[int, int], ...]], older: Mapping[tuple[str, str, int], Row]
+) -> Iterator[Row]:
+    for at in range(len(result.evaluated.values)):
+        row = result.row(at, 0, positions[at])
+        was = older.get((row.point, row.quantity, row.start))
+        revision = 0 if was is None else was.revision + ((was.value, was.status) != (row.value, row.status))
+        yield row if not revision else result.row(at, revision, positions[at])
+
+
+def _same(rows: Sequence[Row], older: Sequence[Row]) -> bool:
+    def shown(row: Row) -> tuple[object, ...]:
+        return row.point, row.quantity, row.start, row.value, row.status, row.qualities, row.method, row.flags
+
+    return [shown(row) for row in rows] == [shown(row) for row in older]
+
+
+def _gate(connection: Connection, rows: Sequence[Row], versions: Sequence[PointVersion], asked: Request) -> None:
+    refs = {ref for one in versions for ref in one.parsed.refs if "/" in ref and one.id in {row.point for row in rows}}
+    blocking = sources.blocking(connection, refs, asked.start, asked.stop)
+    if blocking:
+        listed = "\n".join(f"  {line}" for line in blocking[:20])
+        raise ConfigError(f"{len(blocking)} findings stand in the way of a final release:\n{listed}")
+
+
+def _next(connection: Connection) -> int:
+    newest = connection.execute(select(table.c.number).order_by(table.c.number.desc()).limit(1)).scalar_one_or_none()
+    return 1 if newest is None else int(newest) + 1
+
+
+def _consistency(connection: Connection, log: Log, party: str | None, position: int) -> dict[str, Any] | None:
+    """Return the proof from the party's previous release, whatever its period."""
+    same = table.c.party == party if party else table.c.party.is_(None)
+    newest = select(table.c.position).where(same).order_by(table.c.number.desc()).limit(1)
+    old = connection.execute(newest).scalar_one_or_none()
+    if old is None:
+        return None
+    return {"from": int(old), "hashes": [one.hex() for one in log.consistency(connection, int(old), position)]}
+
+
+def _keep(connection: Connection, log: Log, made: Made, draft: _Draft, now: int) -> None:
+    body: dict[str, object] = {"release_id": made.id, "manifest_sha256": release.sha256(made.manifest)}
+    record_position = log.record(connection, "release", body, by=log.collector, now=now)
+    connection.execute(
+        insert(table).values(
+            number=made.number, release_id=made.id, kind=made.kind, party=made.party, start=made.start, stop=made.stop,
+            points=json.dumps(list(draft.wanted)), position=made.position, record_position=record_position,
+            supersedes=draft.before.id if draft.before else None, made_at=now, withdrawn_position=None,
+            manifest=made.manifest, jws=made.jws, rows=zlib.compress(made.rows, 6),
+        )
+    )  # fmt: skip
+
+
+def kept(row: Mapping[str, Any]) -> Made:
+    """Return a release from its row of the table."""
+    return Made(
+        row["release_id"], row["number"], row["kind"], row["party"], row["start"], row["stop"], row["position"],
+        bytes(row["manifest"]), row["jws"], zlib.decompress(bytes(row["rows"])),
+    )  # fmt: skip
+
+
+def fetch(connection: Connection, release_id: str) -> Made:
+    """Return a release by its id.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    row = connection.execute(select(table).where(table.c.release_id == release_id)).mappings().one_or_none()
+    if row is None:
+        raise ConfigError(f"no release {release_id!r}; `wattseal collector release list` shows them")
+    return kept(dict(row))
+
+
+def listed(connection: Connection, limit: int = 1000) -> list[dict[str, Any]]:
+    """Return the releases, newest first, without their rows."""
+    hidden = {"manifest", "jws", "rows", "points"}
+    query = select(*(one for one in table.c if one.name not in hidden)).order_by(table.c.number.desc()).limit(limit)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def withdraw(connection: Connection, log: Log, release_id: str, *, reason: str, by: str, now: int) -> int:
+    """Return the position of the record that withdraws a release; its files stay what they are.
+
+    Raises:
+        ConfigError: there is none, or it is withdrawn already.
+    """
+    made = fetch(connection, release_id)
+    body: dict[str, object] = {"release_id": made.id, "withdrawn": reason}
+    position = log.record(connection, "release", body, by=by, now=now)
+    done = connection.execute(
+        update(table)
+        .where(table.c.release_id == release_id, table.c.withdrawn_position.is_(None))
+        .values(withdrawn_position=position)
+    )
+    if not done.rowcount:
+        raise ConfigError(f"release {release_id} is withdrawn already")
+    return position
+
+
+def manifest_of(made: Made) -> dict[str, Any]:
+    """Return the manifest as values."""
+    members: dict[str, Any] = strictjson.loads(made.manifest)
+    return members
+
+
+def compare(older: Sequence[Row], newer: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the rows whose value or status differs, with both."""
+    was = {(row.point, row.quantity, row.start): row for row in older}
+    now = {(row.point, row.quantity, row.start): row for row in newer}
+    found = []
+    for key in sorted(was.keys() | now.keys()):
+        old, new = was.get(key), now.get(key)
+        if old is None or new is None or (old.value, old.status) != (new.value, new.status):
+            values = {"old": old.value if old else None, "new": new.value if new else None}
+            found.append({"point": key[0], "quantity": key[1], "start": instant(key[2])} | values)
+    return found

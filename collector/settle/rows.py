@@ -1,0 +1,202 @@
+"""From interval versions of channels to the rows of a release: pure, the same bytes on every machine.
+
+Rules of this file: exact integers; a row that lacks any interval is null; a row whose outer intervals are measured and
+whose inner gap is scaled to the register is VALID with `inner_estimated` (DESIGN.md section 7.3).
+`shared.verify_release` redoes the same with other means, and a test holds both to be equal.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.settle.evaluation import Evaluated, Term, evaluate, evaluation_order
+from collector.vee.series import HAS_VALUE, Bools, Codes, Ints
+from shared.master import PointVersion, in_force
+from shared.quantity import QUANTITIES
+from shared.release import Row
+from shared.status import WORST_LAST, Flags, Status, names
+
+_BACK = np.array([int(status) for status in WORST_LAST], dtype=np.uint8)
+_RANK = np.argsort(_BACK)
+Bits = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Channel:
+    """The versions of one channel over the period, on its own grid."""
+
+    length: int  # [s]
+    values: Ints  # [counts]
+    status: Codes
+    flags: Bits
+    methods: Sequence[str | None]
+    positions: Ints  # of the records that wrote the versions; -1 where there is none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Summed:
+    """A channel on the grid of a point."""
+
+    term: Term
+    sets: Bits  # bit 1 << status of each interval
+    flags: Bits
+    methods: Sequence[frozenset[str]]
+
+
+def summed(channel: Channel | None, count: int, length: int) -> Summed:
+    """Return a channel's intervals added up to rows; None is a channel that nobody has heard of.
+
+    Args:
+        channel: Its versions over the whole period.
+        count: Rows in the period.
+        length: Of a row. [s]
+    """
+    if channel is None or length % channel.length or len(channel.values) != count * (length // channel.length):
+        return _nothing(count)
+    each = length // channel.length
+    status, flags = channel.status.reshape(count, each), channel.flags.reshape(count, each)
+    known = HAS_VALUE[status].all(axis=1)
+    values = np.where(known, np.where(HAS_VALUE[status], channel.values.reshape(count, each), 0).sum(axis=1), 0)
+    inner = _inner(status, flags) & known
+    worst = np.where(known, _BACK[_RANK[status].max(axis=1)], Status.MISSING)
+    made = np.where(inner, np.int64(Status.VALID), worst).astype(np.uint8)
+    return Summed(
+        term=Term(values=values.astype(np.int64), status=made),
+        sets=np.bitwise_or.reduce(np.left_shift(np.int64(1), status.astype(np.int64)), axis=1),
+        flags=np.bitwise_or.reduce(flags, axis=1) | np.where(inner, int(Flags.INNER_ESTIMATED), 0),
+        methods=_methods(channel.methods, count, each),
+    )
+
+
+def _nothing(count: int) -> Summed:
+    missing = np.full(count, Status.MISSING, dtype=np.uint8)
+    return Summed(
+        term=Term(values=np.zeros(count, dtype=np.int64), status=missing),
+        sets=np.full(count, 1 << Status.MISSING, dtype=np.int64),
+        flags=np.zeros(count, dtype=np.int64),
+        methods=[frozenset()] * count,
+    )
+
+
+def _inner(status: NDArray[np.uint8], flags: NDArray[np.int64]) -> Bools:
+    made = status == Status.ESTIMATED
+    scaled = (flags & int(Flags.SCALED)) != 0
+    sound = ((status == Status.VALID) | (made & scaled)).all(axis=1)
+    ends = (status[:, 0] == Status.VALID) & (status[:, -1] == Status.VALID)
+    found: Bools = made.any(axis=1) & sound & ends
+    return found
+
+
+def _methods(methods: Sequence[str | None], count: int, each: int) -> Sequence[frozenset[str]]:
+    if not any(methods):
+        return [frozenset()] * count
+    return [frozenset(one for one in methods[at * each : (at + 1) * each] if one) for at in range(count)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Result:
+    """A point over the part of the period in which one formula holds."""
+
+    point: PointVersion
+    start: int  # [UTC s]
+    evaluated: Evaluated
+    summed: Mapping[str, Summed]  # by reference
+
+    def row(self, at: int, revision: int, evidence: tuple[tuple[int, int], ...]) -> Row:
+        """Return one row."""
+        quality, methods = 0, set[str]()
+        flags = Flags.PARTIAL if self.evaluated.partial[at] else Flags.NONE
+        for part in self.summed.values():
+            quality |= int(part.sets[at])
+            flags |= Flags(int(part.flags[at]))
+            methods |= part.methods[at]
+        point = self.point
+        return Row(
+            point.id, point.quantity, QUANTITIES[point.quantity].unit, self.start + at * point.length, point.length,
+            self.evaluated.value(at), Status(int(self.evaluated.status[at])).name,
+            tuple(sorted(status.name for status in Status if quality >> status & 1)),
+            "+".join(sorted(methods)) or None, tuple(names(flags)), revision, evidence,
+        )  # fmt: skip
+
+
+def results(
+    versions: Sequence[PointVersion], wanted: Sequence[str], channels: Mapping[str, Mapping[int, Channel]], span: range
+) -> list[Result]:
+    """Return the wanted points over a period in which no formula changes.
+
+    Args:
+        versions: All dated points.
+        wanted: Ids to give back; points that they are made of are computed too.
+        channels: Versions over the whole span, by channel and interval length.
+        span: The period. [UTC s]
+    """
+    force = in_force(versions, span.start)
+    order = evaluation_order({one.id: one.parsed for one in force.values()})
+    needed = _needed(force, wanted)
+    found: dict[str, Result] = {}
+    for name in order:
+        if name in needed:
+            found[name] = _result(force[name], found, channels, span)
+    return [found[name] for name in sorted(wanted) if name in found]
+
+
+def _needed(force: Mapping[str, PointVersion], wanted: Sequence[str]) -> set[str]:
+    open_, needed = [name for name in wanted if name in force], set[str]()
+    while open_:
+        name = open_.pop()
+        if name not in needed:
+            needed.add(name)
+            open_ += [ref for ref in force[name].parsed.refs if "/" not in ref]
+    return needed
+
+
+def _result(
+    point: PointVersion, found: Mapping[str, Result], channels: Mapping[str, Mapping[int, Channel]], span: range
+) -> Result:
+    count = len(span) // point.length
+    parts = {}
+    for ref in point.parsed.refs:
+        if "/" in ref:
+            fitting = [one for length, one in sorted(channels.get(ref, {}).items()) if point.length % length == 0]
+            parts[ref] = _first_complete([summed(one, count, point.length) for one in fitting], count)
+        else:
+            parts[ref] = _as_part(found[ref], point.length)
+    terms = {ref: part.term for ref, part in parts.items()}
+    return Result(point=point, start=span.start, evaluated=evaluate(point.parsed, terms), summed=parts)
+
+
+def _first_complete(sums: Sequence[Summed], count: int) -> Summed:
+    """Return, row by row, the first grid that is complete there, else the finest: interval lengths may change."""
+    if len(sums) < 2:
+        return sums[0] if sums else _nothing(count)
+    chosen = np.zeros(count, dtype=np.int64)
+    for at in reversed(range(len(sums))):
+        chosen = np.where(HAS_VALUE[sums[at].term.status], at, chosen)
+    rows = np.arange(count)
+    return Summed(
+        term=Term(
+            values=np.stack([one.term.values for one in sums])[chosen, rows],
+            status=np.stack([one.term.status for one in sums])[chosen, rows],
+        ),
+        sets=np.stack([one.sets for one in sums])[chosen, rows],
+        flags=np.stack([one.flags for one in sums])[chosen, rows],
+        methods=[sums[at].methods[row] for row, at in enumerate(chosen.tolist())],
+    )
+
+
+def _as_part(result: Result, length: int) -> Summed:
+    """Return a point as a term of another point of the same length."""
+    count = len(result.evaluated.values)
+    if result.point.length != length:
+        return _nothing(count * result.point.length // length)
+    status = np.where(result.evaluated.known, result.evaluated.status, Status.MISSING).astype(np.uint8)
+    parts = list(result.summed.values())
+    methods = [frozenset().union(*(part.methods[at] for part in parts)) for at in range(count)]
+    return Summed(
+        term=Term(values=result.evaluated.values, status=status),
+        sets=np.bitwise_or.reduce([part.sets for part in parts]),
+        flags=np.bitwise_or.reduce([part.flags for part in parts]),
+        methods=methods,
+    )

@@ -1,0 +1,181 @@
+"""What a release is made from: points, versions of channels, and the leaves behind them, as of one position."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection, select
+
+from collector.series import channels as names
+from collector.series import raw
+from collector.series import versions as series
+from collector.series.codec import Ints
+from collector.settle.rows import Channel
+from collector.store.schema import finding, ledger, ledger_bytes, version_segment
+from shared import envelope, master
+from shared.master import PointVersion, in_force
+from shared.release import instant
+
+Runs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The points in force, and the record that put them there; -1 where none did."""
+
+    versions: list[PointVersion]
+    position: int
+
+
+def points(connection: Connection, size: int) -> Points:
+    """Return the points of the newest `points` record below a log size."""
+    query = (
+        select(ledger.c.position, ledger_bytes.c.jws)
+        .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
+        .where(ledger.c.typ == "record", ledger.c.kind == "points", ledger.c.position < size)
+        .order_by(ledger.c.position.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return Points([], -1)
+    body = json.loads(envelope.payload(envelope.apart(row.jws)))["body"]
+    return Points(master.points(body), row.position)
+
+
+def channels_of(versions: Iterable[PointVersion], wanted: Iterable[str], at: int) -> set[str]:
+    """Return the channels that points are made of at an instant, through any points between. [UTC s]"""
+    force, found = in_force(versions, at), set[str]()
+    open_, seen = [name for name in wanted if name in force], set[str]()
+    while open_:
+        name = open_.pop()
+        if name in seen or name not in force:
+            continue
+        seen.add(name)
+        for ref in force[name].parsed.refs:
+            if "/" in ref:
+                found.add(ref)
+            else:
+                open_.append(ref)
+    return found
+
+
+def channels(connection: Connection, refs: Iterable[str], span: range, size: int) -> dict[str, dict[int, Channel]]:
+    """Return the versions of channels over a span at a log size, by name and interval length; unknown ones lack."""
+    known = {one.name: one for one in names.every(connection)}
+    found: dict[str, dict[int, Channel]] = {}
+    for ref in sorted(set(refs) & set(known)):
+        for length in _lengths(connection, known[ref].id, size):
+            if span.start % length == 0 and span.stop % length == 0:
+                values = series.read(connection, known[ref].id, span.start, span.stop, length, size)
+                found.setdefault(ref, {})[length] = _channel(values)
+    return found
+
+
+def _lengths(connection: Connection, channel_id: int, size: int) -> list[int]:
+    own = (version_segment.c.channel_id == channel_id) & (version_segment.c.position < size)
+    return sorted(connection.execute(select(version_segment.c.length).where(own).distinct()).scalars())
+
+
+def _channel(values: series.Values) -> Channel:
+    return Channel(
+        length=values.length, values=values.values, status=values.status, flags=values.flags.astype(np.int64),
+        methods=[values.methods.get(code) for code in values.method.tolist()], positions=values.positions,
+    )  # fmt: skip
+
+
+class Evidence:
+    """Which leaves of the log stand behind the rows of a span."""
+
+    def __init__(self, connection: Connection, span: range, size: int, points_position: int) -> None:
+        self.connection, self.span, self.size = connection, span, size
+        self.points_position = points_position
+        self._known = {one.name: one.id for one in names.every(connection)}
+        self._segments: dict[str, list[tuple[int, int, int]]] = {}
+
+    def of(self, point: PointVersion, versions: Sequence[PointVersion]) -> list[Runs]:
+        """Return for each row of a point the positions behind it, as runs."""
+        count = len(self.span) // point.length
+        rows: list[set[int]] = [{self.points_position} for _ in range(count)]
+        for ref in channels_of(versions, [point.id], self.span.start):
+            for start, stop, position in self._spans(ref):
+                first = max(0, (start - self.span.start) // point.length)
+                last = min(count, -(-(stop - self.span.start) // point.length))
+                for at in range(first, last):
+                    rows[at].add(position)
+        return [_runs(row) for row in rows]
+
+    def _spans(self, ref: str) -> list[tuple[int, int, int]]:
+        """Return what is known of a channel by which leaf: start, stop [UTC s] and position."""
+        if ref not in self._segments:
+            number = self._known.get(ref)
+            self._segments[ref] = [] if number is None else [*self._versions(number), *self._batches(number)]
+        return self._segments[ref]
+
+    def _versions(self, number: int) -> list[tuple[int, int, int]]:
+        table = version_segment
+        end = table.c.start + table.c.n * table.c.length
+        query = select(table.c.start, end, table.c.position).where(
+            table.c.channel_id == number, table.c.position < self.size,
+            table.c.start < self.span.stop, end > self.span.start,
+        )  # fmt: skip
+        return [(int(start), int(stop), int(position)) for start, stop, position in self.connection.execute(query)]
+
+    def _batches(self, number: int) -> list[tuple[int, int, int]]:
+        """Return which batches a channel's registers come from; an interval is in the batch of its end."""
+        found: list[tuple[int, int, int]] = []
+        for length in raw.lengths(self.connection, number):
+            start, stop = self.span.start // length * length, -(-self.span.stop // length) * length
+            seen = raw.read(self.connection, number, start, stop, length, self.size)
+            places = np.flatnonzero(seen.known)
+            found += _reach(start + places * length, seen.positions[places], length)
+        return found
+
+
+def _reach(times: Ints, positions: Ints, length: int) -> list[tuple[int, int, int]]:
+    """Return from when to when each batch bears on values, given the times and batches of known boundaries.
+
+    A boundary bears on the interval that ends at it, on the row that begins at it, and on an unknown stretch beside it.
+    """
+    found: list[tuple[int, int, int]] = []
+    for at, (time, position) in enumerate(zip(times.tolist(), positions.tolist(), strict=True)):
+        before = times[at - 1] if at else time - length
+        after = times[at + 1] if at + 1 < len(times) and times[at + 1] > time + length else time + 1
+        if found and found[-1][2] == position and before <= found[-1][1]:
+            found[-1] = (found[-1][0], int(after), position)
+        else:
+            found.append((int(before), int(after), position))
+    return found
+
+
+def _runs(positions: Iterable[int]) -> Runs:
+    """Return positions as first and last of each run.
+
+    >>> _runs({7, 3, 4, 5})
+    ((3, 5), (7, 7))
+    """
+    runs: list[tuple[int, int]] = []
+    for position in sorted(positions):
+        if runs and runs[-1][1] == position - 1:
+            runs[-1] = (runs[-1][0], position)
+        else:
+            runs.append((position, position))
+    return tuple(runs)
+
+
+def blocking(connection: Connection, refs: Iterable[str], start: int, stop: int) -> list[str]:
+    """Return the open findings of severity E on channels in a period, a sentence each. [UTC s]"""
+    known = {one.name: one.id for one in names.every(connection)}
+    numbers = [known[ref] for ref in refs if ref in known]
+    query = (
+        select(finding.c.text, finding.c.rule, finding.c.start, finding.c.channel_id)
+        .where(finding.c.severity == "E", finding.c.resolved_position.is_(None), finding.c.channel_id.in_(numbers))
+        .where(finding.c.start < stop, finding.c.stop > start)
+        .order_by(finding.c.start, finding.c.id)
+    )
+    by_number = {number: name for name, number in known.items()}
+    return [
+        f"{by_number[row.channel_id]} at {instant(row.start)}: {row.rule}: {row.text}"
+        for row in connection.execute(query)
+    ]

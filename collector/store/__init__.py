@@ -1,0 +1,1 @@
+"""The one database of the collector: schema and migrations, on SQLite and PostgreSQL alike."""

@@ -1,0 +1,333 @@
+"""The tables of the collector.
+
+Rules of this file: times and energies are 64-bit integers (microseconds UTC, counts of the unit), bytes are bytes,
+signed strings are text and never JSON columns (those re-serialise). The same tables stand on SQLite and PostgreSQL;
+a change here comes with a migration, and a test holds both to be equal. Ledger tables only ever grow; the tables of
+`SERIES` are a projection of them and can be dropped and built again.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pk",
+        "uq": "%(table_name)s_%(column_0_N_name)s_uq",
+        "ix": "%(table_name)s_%(column_0_N_name)s_ix",
+        "fk": "%(table_name)s_%(column_0_name)s_fk",
+    }
+)
+
+#: A number that the database gives; SQLite only does so for its own INTEGER.
+Given = BigInteger().with_variant(Integer(), "sqlite")
+
+# The log and the ledger.
+
+log_head = Table(
+    "log_head",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),  # always 1
+    Column("log", Text, nullable=False),  # wattseal/<collector>/<generation>
+    Column("generation", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("time", BigInteger, nullable=False),  # of the newest leaf [us]
+    Column("fence", BigInteger, nullable=False),  # a writer that holds another number may not append
+)
+
+log_node = Table(
+    "log_node",
+    metadata,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), nullable=False),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf_hash", LargeBinary(32), nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),  # of the whole string
+    Column("message_hash", LargeBinary(32), nullable=False, unique=True),  # of header.payload: each message once
+    Column("typ", Text, nullable=False),  # batch, record
+    Column("kind", Text, nullable=False),
+    Column("agent", Text),
+    Column("epoch", Text),
+    Column("seq", BigInteger),
+    Column("prev", LargeBinary(32)),
+    Column("kid", Text, nullable=False),
+    Column("received_at", BigInteger, nullable=False, index=True),  # [us], never steps back
+    Column("state", Text, nullable=False),  # admitted, held, fork, frozen, unreadable
+    Column("reason", Text),  # why it is not admitted
+    Index("ledger_agent_epoch_seq_ix", "agent", "epoch", "seq"),
+)
+
+ledger_bytes = Table(
+    "ledger_bytes",
+    metadata,
+    Column("position", BigInteger, ForeignKey("ledger.position"), primary_key=True, autoincrement=False),
+    Column("month", Integer, nullable=False, index=True),  # 202603: bytes may go by month, the leaf hash stays
+    Column("jws", Text, nullable=False),
+)
+
+blob = Table(
+    "blob",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("position", BigInteger, nullable=False, index=True),  # of the record that commits to it
+    Column("bytes", LargeBinary, nullable=False),
+)
+
+# Who speaks.
+
+keyring = Table(
+    "keyring",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    Column("agent", Text, nullable=False, index=True),
+    Column("site", Text, nullable=False),
+    Column("jwk", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("assurance", Text, nullable=False),
+    Column("state", Text, nullable=False),  # pending, approved, revoked
+    Column("requested_at", BigInteger, nullable=False),
+    Column("enrolment_position", BigInteger),
+    Column("enrolment_hash", LargeBinary(32)),  # what seq 1 of each epoch names as its predecessor
+    Column("revoked_position", BigInteger),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+)
+
+agent = Table(
+    "agent",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("epoch", Text),  # of the batch taken last
+    Column("seen_size", BigInteger),  # the largest checkpoint of this log that it reported
+    Column("last_at", BigInteger),
+)
+
+chain = Table(
+    "chain",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("epoch", Text, primary_key=True),
+    Column("kid", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("state", Text, nullable=False),  # open, held, frozen
+    Column("first_position", BigInteger, nullable=False),
+    Column("last_position", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+)
+
+parked = Table(
+    "parked",
+    metadata,
+    Column("message_hash", LargeBinary(32), primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("epoch", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("jws", Text, nullable=False),
+    Index("parked_agent_epoch_seq_ix", "agent", "epoch", "seq"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Given, primary_key=True, autoincrement=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("agent_topic", Text, index=True),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("jws", LargeBinary, nullable=False),  # as it came: it may be anything
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False, unique=True),
+)
+
+# The series: what the ledger means.
+
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),  # the next one to read
+)
+
+channel = Table(
+    "channel",
+    metadata,
+    Column("id", Given, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("meter", Text, nullable=False),
+    Column("quantity", Text, nullable=False),
+    UniqueConstraint("site", "meter", "quantity"),
+)
+
+source = Table(
+    "source",
+    metadata,
+    Column("id", Given, primary_key=True, autoincrement=True),
+    Column("agent", Text, nullable=False),
+    Column("epoch", Text, nullable=False),
+    Column("path", Text, nullable=False),  # poll, recorder, history
+    Column("rank", Integer, nullable=False),  # the lowest is preferred
+    UniqueConstraint("agent", "epoch", "path"),
+)
+
+meter = Table(
+    "meter",
+    metadata,
+    Column("id", Given, primary_key=True, autoincrement=True),
+    Column("site", Text, nullable=False),
+    Column("meter", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),  # [UTC s]
+    Column("position", BigInteger, nullable=False),  # of the record, or of the batch that spoke for it first
+    Column("by_record", Boolean, nullable=False),
+    Index("meter_site_meter_ix", "site", "meter"),
+)
+
+raw_segment = Table(
+    "raw_segment",
+    metadata,
+    Column("id", Given, primary_key=True, autoincrement=True),
+    Column("channel_id", BigInteger, ForeignKey("channel.id"), nullable=False),
+    Column("source_id", BigInteger, ForeignKey("source.id"), nullable=False),
+    Column("start", BigInteger, nullable=False),  # [UTC s]
+    Column("length", Integer, nullable=False),  # of one interval [s]
+    Column("n", Integer, nullable=False),  # intervals; boundaries are one more
+    Column("position", BigInteger, nullable=False),  # of the newest batch in it
+    Column("serial", Text),
+    Column("enc", Text, nullable=False),
+    Column("step", BigInteger),  # [counts]
+    Column("modulus", BigInteger),  # [counts]
+    Column("blob", LargeBinary, nullable=False),
+    Index("raw_segment_channel_id_start_ix", "channel_id", "start"),
+)
+
+stat_segment = Table(
+    "stat_segment",
+    metadata,
+    Column("id", Given, primary_key=True, autoincrement=True),
+    Column("channel_id", BigInteger, ForeignKey("channel.id"), nullable=False),
+    Column("source_id", BigInteger, ForeignKey("source.id"), nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Index("stat_segment_channel_id_start_ix", "channel_id", "start"),
+)
+
+version_segment = Table(
+    "version_segment",
+    metadata,
+    Column("id", Given, primary_key=True, autoincrement=True),
+    Column("channel_id", BigInteger, ForeignKey("channel.id"), nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False, index=True),  # of the record that wrote it
+    Column("rank", SmallInteger, nullable=False),  # order within one position
+    Column("made_by", Text, nullable=False),
+    Column("supersedes", BigInteger),
+    Column("withdraws", BigInteger),
+    Column("blob", LargeBinary, nullable=False),
+    Index("version_segment_channel_id_length_start_ix", "channel_id", "length", "start"),
+)
+
+current = Table(  # a projection of version_segment: what is believed now, a day of UTC in a row
+    "current",
+    metadata,
+    Column("channel_id", BigInteger, ForeignKey("channel.id"), primary_key=True, autoincrement=False),
+    Column("length", Integer, primary_key=True, autoincrement=False),
+    Column("day", BigInteger, primary_key=True, autoincrement=False),  # its first second [UTC s]
+    Column("blob", LargeBinary, nullable=False),
+)
+
+method = Table(
+    "method",
+    metadata,
+    Column("code", SmallInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("id", Given, primary_key=True, autoincrement=True),
+    Column("channel_id", BigInteger, ForeignKey("channel.id"), index=True),
+    Column("agent", Text),
+    Column("meter", Text),
+    Column("rule", Text, nullable=False),
+    Column("severity", Text, nullable=False),  # E, W, I
+    Column("start", BigInteger),  # [UTC s]
+    Column("stop", BigInteger),
+    Column("observed", BigInteger),
+    Column("limit_", BigInteger),
+    Column("text", Text, nullable=False),
+    Column("made_by", Text, nullable=False),  # series, vee
+    Column("position", BigInteger, nullable=False, index=True),  # from where on it holds
+    Column("resolved_position", BigInteger),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Given, primary_key=True, autoincrement=True),
+    Column("position", BigInteger, nullable=False, index=True),
+    Column("agent", Text, nullable=False),
+    Column("meter", Text),
+    Column("event", Text, nullable=False),  # as the agent named it; gap
+    Column("at", BigInteger, nullable=False),  # [UTC us]
+    Column("detail", Text, nullable=False),  # JSON as the agent signed it
+    Index("event_meter_at_ix", "meter", "at"),
+)
+
+# What was handed to settlement.
+
+release = Table(
+    "release",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("release_id", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),  # preliminary, final, correction
+    Column("party", Text),
+    Column("start", BigInteger, nullable=False),  # [UTC s]
+    Column("stop", BigInteger, nullable=False),
+    Column("points", Text, nullable=False),  # JSON list of ids
+    Column("position", BigInteger, nullable=False),  # size of the log that its rows follow from
+    Column("record_position", BigInteger, nullable=False),
+    Column("supersedes", Text),
+    Column("made_at", BigInteger, nullable=False),  # [us]
+    Column("withdrawn_position", BigInteger),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("jws", Text, nullable=False),
+    Column("rows", LargeBinary, nullable=False),  # rows.jsonl, zlib
+)
+
+#: What `collector.series` builds from the ledger, and may drop and build again.
+SERIES = (event, stat_segment, raw_segment, meter)

@@ -1,0 +1,166 @@
+"""One channel judged: known intervals validated, closed gaps estimated, the rest left missing. Pure.
+
+Rules of this file: what a register measured keeps its value; a gap is closed when its end is known; one at the end
+stays missing; an estimate once made stands until something else is known of its gap.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.series.registers import Registers
+from collector.vee import Finding, Series, estimate, validate
+from collector.vee.policy import Policy
+from collector.vee.series import Bools, Codes, Ints, NotEstimable
+from shared.registers import Mark
+from shared.status import Flags, Status
+
+_MADE = (int(Status.ESTIMATED), int(Status.SUBSTITUTED))
+#: Findings of these rules make a measured value suspect.
+_SUSPECT = frozenset({"E1", "E2"})
+#: Rules that compare registers with each other or with intervals.
+_OF_A_RUN = frozenset({"G1", "G2"})
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What is believed of each interval of a span."""
+
+    values: Ints
+    status: Codes
+    flags: NDArray[np.int64]
+    methods: list[str | None]
+    estimates: list[dict[str, object]]
+    findings: list[Finding]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """The versions that stand already over the same span."""
+
+    values: Ints
+    status: Codes
+    flags: NDArray[np.int64]
+    methods: list[str | None]
+
+
+def judge(seen: Registers, standing: Standing, policy: Policy, quantity: str, first: int) -> Verdict:
+    """Return the verdict over a span.
+
+    Args:
+        seen: The channel's register over the span.
+        standing: Versions over the same span; what lies before `first` is history and kept.
+        policy: How the meter is judged.
+        quantity: Of the channel.
+        first: First interval that may change.
+    """
+    verdict, kind = _measured(seen, standing, first), policy.kind(quantity)
+    for start, stop in _gaps(verdict.status, first):
+        if start > 0 and seen.known[stop]:
+            _close(verdict, seen, standing, _View(policy, kind), start, stop)
+    verdict.findings = [one for one in _findings(verdict, seen, _View(policy, kind)) if one.stop > first]
+    for finding in verdict.findings:
+        if finding.severity == "E" and finding.rule in _SUSPECT:
+            span = slice(max(finding.first, first), finding.stop)
+            measured = verdict.status[span] == Status.VALID
+            verdict.status[span] = np.where(measured, Status.SUSPECT, verdict.status[span])
+    return verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """How a channel is looked at."""
+
+    policy: Policy
+    kind: str
+
+    def series(self, verdict: Verdict, seen: Registers, known: Bools) -> Series:
+        """Return the channel as rules and estimators see it; registers count where `known`."""
+        return Series(
+            start=seen.start, length=seen.length, values=verdict.values.copy(), status=verdict.status.copy(),
+            timezone=self.policy.timezone, kind=self.kind, rated_power=self.policy.rated_power,
+            registers=seen.registers, registers_known=known, step=seen.step,
+        )  # fmt: skip
+
+
+def _findings(verdict: Verdict, seen: Registers, view: _View) -> Iterator[Finding]:
+    """Give the findings; rules about registers look at one register run at a time."""
+    rules = view.policy.rules()
+    yield from validate(view.series(verdict, seen, seen.known), [name for name in rules if name not in _OF_A_RUN])
+    for run in np.unique(seen.run[seen.known]).tolist():
+        within = seen.known & (seen.run == run)
+        yield from validate(view.series(verdict, seen, within), [name for name in rules if name in _OF_A_RUN])
+
+
+def _measured(seen: Registers, standing: Standing, first: int) -> Verdict:
+    history = np.arange(seen.n) < first
+    flags = np.where(history, standing.flags, _flags(seen))
+    return Verdict(
+        values=np.where(history, standing.values, np.where(seen.values_known, seen.values, 0)),
+        status=np.where(
+            history, standing.status, np.where(seen.values_known, Status.VALID, Status.MISSING)
+        ).astype(np.uint8),
+        flags=flags.astype(np.int64),
+        methods=[standing.methods[at] if at < first else None for at in range(seen.n)],
+        estimates=[],
+        findings=[],
+    )  # fmt: skip
+
+
+def _flags(seen: Registers) -> NDArray[np.int64]:
+    """Return the flags of each interval from those of its boundaries."""
+    marks = seen.flags.astype(np.int64)
+    end, either = marks[1:], marks[1:] | marks[:-1]
+    flags = np.zeros(seen.n, dtype=np.int64)
+    flags |= np.where(end & int(Mark.ROLLOVER), int(Flags.ROLLOVER), 0)
+    flags |= np.where(end & int(Mark.SEAM), int(Flags.SEAM), 0)
+    flags |= np.where(end & int(Mark.FROZEN), int(Flags.FROZEN), 0)
+    flags |= np.where(either & int(Mark.LATE), int(Flags.LATE), 0)
+    drifting = seen.unsynchronised[1:] | seen.unsynchronised[:-1]
+    return flags | np.where(drifting, int(Flags.UNSYNCHRONISED), 0)
+
+
+def _gaps(status: Codes, first: int) -> Iterator[tuple[int, int]]:
+    """Give the runs of missing intervals that end after `first`, as [start, stop)."""
+    missing = np.concatenate([[False], status == Status.MISSING, [False]]).astype(np.int8)
+    edges = np.flatnonzero(np.diff(missing))
+    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if stop > first:
+            yield start, stop
+
+
+def _close(verdict: Verdict, seen: Registers, standing: Standing, view: _View, start: int, stop: int) -> None:
+    """Fill a gap whose end is known, or leave it missing."""
+    same_run = bool(seen.known[start]) and seen.run[start] == seen.run[stop]
+    total = int(seen.registers[stop] - seen.registers[start]) if same_run else None
+    gap = slice(start, stop)
+    if _stands(standing, gap, total):
+        _keep(verdict, standing, gap)
+        return
+    within = seen.known & (seen.run == seen.run[start]) if same_run else np.zeros(seen.n + 1, dtype=np.bool_)
+    try:
+        made = estimate(view.series(verdict, seen, within), start, stop, total=total)
+    except NotEstimable:
+        return
+    verdict.values[gap] = made.values
+    verdict.status[gap] = Status.SUBSTITUTED if made.method == "check" else Status.ESTIMATED
+    verdict.flags[gap] |= int(Flags.SCALED) if total is not None else 0
+    verdict.methods[gap] = [made.method] * (stop - start)
+    verdict.estimates.append({
+        "first": seen.start + start * seen.length, "stop": seen.start + stop * seen.length, "total": total,
+        "method": made.method, "low": made.low, "high": made.high,
+        "back_test": None if made.back_test is None else f"{made.back_test:.6f}", "inputs": made.inputs,
+    })  # fmt: skip
+
+
+def _stands(standing: Standing, gap: slice, total: int | None) -> bool:
+    made = np.isin(standing.status[gap], _MADE)
+    return bool(made.all()) and (total is None or int(standing.values[gap].sum()) == total)
+
+
+def _keep(verdict: Verdict, standing: Standing, gap: slice) -> None:
+    verdict.values[gap], verdict.status[gap] = standing.values[gap], standing.status[gap]
+    verdict.flags[gap] = standing.flags[gap]
+    verdict.methods[gap] = standing.methods[gap]

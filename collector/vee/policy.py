@@ -1,0 +1,71 @@
+"""What VEE must know of a channel beside its numbers: role, rating, time zone; from signed configurations."""
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from collector.store.schema import ledger, ledger_bytes
+from collector.vee.registry import RULES
+from shared import envelope
+from shared.quantity import QUANTITIES
+
+#: Rules that only make sense for loads that run day and night (facts/vee.md section 4, E4).
+_LOADS_ONLY = frozenset({"E4"})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How one meter is judged."""
+
+    role: str = "load"
+    rated_power: int | None = None  # [mW]
+    timezone: str = "UTC"
+
+    def kind(self, quantity: str) -> str:
+        """Return the kind of series that a quantity of this meter is (DESIGN.md section 7.3)."""
+        if not QUANTITIES[quantity].one_way:
+            return "net"
+        return "generation" if self.role == "generation" else "load"
+
+    def rules(self) -> list[str]:
+        """Return the ids of the rules that apply."""
+        return [name for name in RULES.names() if name not in _LOADS_ONLY or self.role in ("load", "tenant")]
+
+
+def policies(connection: Connection, size: int) -> dict[tuple[str, str], Policy]:
+    """Return the policy of each meter by site and id, as the newest configurations below a log size say."""
+    newest = (
+        select(ledger.c.agent, ledger_bytes.c.jws)
+        .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
+        .where(ledger.c.kind == "config", ledger.c.state == "admitted", ledger.c.position < size)
+        .order_by(ledger.c.position)
+    )
+    found: dict[tuple[str, str], Policy] = {}
+    for row in connection.execute(newest):
+        found |= _meters(json.loads(envelope.payload(envelope.apart(row.jws))))
+    return found
+
+
+def _meters(payload: dict[str, Any]) -> dict[tuple[str, str], Policy]:
+    settings = payload["body"]["settings"]
+    meters = settings.get("meter")
+    if not isinstance(meters, list):
+        return {}
+    timezone = str(settings.get("timezone", "UTC"))
+    known = [one for one in meters if isinstance(one, dict)]
+    return {
+        (payload["site"], str(one.get("id"))): Policy(
+            str(one.get("role")), _milliwatts(one.get("max_power_kW")), timezone
+        )
+        for one in known
+    }  # fmt: skip
+
+
+def _milliwatts(text: object) -> int | None:
+    try:
+        return None if text is None else int(Decimal(str(text)) * 1_000_000)
+    except (InvalidOperation, ValueError):
+        return None

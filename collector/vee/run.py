@@ -1,0 +1,219 @@
+"""Brings VEE up to the end of the ledger: reads what is new, judges it, appends versions by a signed record.
+
+Rules of this file: versions, their record, their findings and the cursor are one transaction; nothing is written where
+nothing changed; what a record commits to is a blob that anyone can hash.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, func, insert, select, update
+
+from collector.intake.log import Log
+from collector.series import channels, project, raw, versions
+from collector.series.channels import Channel
+from collector.series.registers import Registers
+from collector.series.versions import Version
+from collector.store.engine import Store
+from collector.store.schema import blob, cursor, finding, raw_segment
+from collector.vee.judge import Standing, Verdict, judge
+from collector.vee.policy import Policy, policies
+from collector.vee.series import Finding
+from shared import veeblob
+from shared.clock import Clock
+from shared.status import Status
+from shared.veeblob import Span
+
+NAME = "vee"
+MADE_BY = "vee/1"
+HISTORY = 56 * 86_400  # what estimates look back on [s]
+#: Spans longer than this are written in several lines. [intervals]
+MOST = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a run did."""
+
+    position: int
+    channels: int
+    versions: int
+    findings: int
+
+
+def catch_up(store: Store, log: Log, clock: Clock) -> Done:
+    """Return what was done to bring series and versions up to the end of the ledger.
+
+    Raises:
+        StoreError: the database refuses; nothing of this run has happened.
+    """
+    while project.catch_up(store).stop < _size(store, log):
+        pass
+    with store.write() as connection:
+        first, stop = _cursor(connection, NAME), _cursor(connection, project.NAME)
+        if first >= stop:
+            return Done(stop, 0, 0, 0)
+        run = Run(connection, log, stop)
+        for channel, length, dirty in list(run.touched(first)):
+            run.judge(channel, length, dirty)
+        run.write(clock.wall())
+        connection.execute(update(cursor).where(cursor.c.name == NAME).values(position=stop))
+    return Done(stop, run.channels, len(run.spans), run.findings)
+
+
+def _size(store: Store, log: Log) -> int:
+    with store.read() as connection:
+        return log.size(connection)
+
+
+def _cursor(connection: Connection, name: str) -> int:
+    found = connection.execute(select(cursor.c.position).where(cursor.c.name == name).with_for_update())
+    position = found.scalar_one_or_none()
+    if position is None:
+        connection.execute(insert(cursor).values(name=name, position=0))
+    return position or 0
+
+
+class Run:
+    """One run over the channels that new leaves have touched."""
+
+    def __init__(self, connection: Connection, log: Log, size: int) -> None:
+        self.connection, self.log, self.size = connection, log, size
+        self.policies = policies(connection, size)
+        self.spans: list[Span] = []
+        self.versions: list[Version] = []
+        self.channels = self.findings = 0
+        self._found: list[tuple[Channel, int, int, list[dict[str, Any]]]] = []
+
+    def touched(self, first: int) -> Iterator[tuple[Channel, int, int]]:
+        """Give channels with the interval length and the second from which on they have something new. [s, UTC s]"""
+        query = (
+            select(raw_segment.c.channel_id, raw_segment.c.length, func.min(raw_segment.c.start).label("start"))
+            .where(raw_segment.c.position >= first)
+            .group_by(raw_segment.c.channel_id, raw_segment.c.length)
+            .order_by(raw_segment.c.channel_id, raw_segment.c.length)
+        )
+        known = {one.id: one for one in channels.every(self.connection)}
+        for row in self.connection.execute(query):
+            yield known[row.channel_id], row.length, row.start
+
+    def judge(self, channel: Channel, length: int, dirty: int) -> None:
+        """Judge one channel from a second on."""
+        span = raw.span(self.connection, channel.id, length)
+        if span is None or span[0] >= span[1]:
+            return
+        self.channels += 1
+        start = max(span[0], (dirty - HISTORY) // length * length)
+        seen = raw.read(self.connection, channel.id, start, span[1], length)
+        standing, positions = self._standing(channel, start, span[1], length)
+        first = _widened((dirty - start) // length, standing)
+        policy = self.policies.get((channel.site, channel.meter), Policy())
+        verdict = judge(seen, standing, policy, channel.quantity, first)
+        for begin, end in _changed(verdict, standing, positions, first):
+            self._write(channel, seen, verdict, begin, end)
+        rows = [self._row(channel, seen, one) for one in verdict.findings]
+        self._found.append((channel, seen.start + first * length, span[1], rows))
+
+    def _standing(
+        self, channel: Channel, start: int, stop: int, length: int
+    ) -> tuple[Standing, "np.ndarray[Any, Any]"]:
+        found = versions.read(self.connection, channel.id, start, stop, length)
+        methods = [found.methods.get(code) for code in found.method.tolist()]
+        return Standing(found.values, found.status, found.flags.astype(np.int64), methods), found.positions
+
+    def _write(self, channel: Channel, seen: Registers, verdict: Verdict, begin: int, end: int) -> None:
+        at, start, stop = slice(begin, end), seen.start + begin * seen.length, seen.start + end * seen.length
+        status = verdict.status[at]
+        values = [
+            None if code == Status.MISSING else value
+            for code, value in zip(status.tolist(), verdict.values[at].tolist(), strict=True)
+        ]
+        estimates = tuple(one for one in verdict.estimates if start <= int(str(one["first"])) < stop)
+        self.spans.append(
+            Span(
+                channel.name, start, seen.length, tuple(values), tuple(status.tolist()),
+                tuple(verdict.flags[at].tolist()), tuple(verdict.methods[at]), MADE_BY, estimates,
+            )
+        )  # fmt: skip
+        self.versions.append(
+            Version(
+                channel_id=channel.id, start=start, length=seen.length, values=verdict.values[at], status=status,
+                flags=verdict.flags[at].astype(np.uint32), methods=verdict.methods[at], made_by=MADE_BY,
+            )
+        )  # fmt: skip
+
+    @staticmethod
+    def _row(channel: Channel, seen: Registers, one: Finding) -> dict[str, Any]:
+        return {
+            "channel_id": channel.id, "agent": None, "meter": channel.meter, "rule": one.rule, "severity": one.severity,
+            "start": seen.start + one.first * seen.length, "stop": seen.start + one.stop * seen.length,
+            "observed": one.observed, "limit_": one.limit, "text": one.text, "made_by": NAME,
+        }  # fmt: skip
+
+    def write(self, now: int) -> None:
+        """Write the record, its blob, the versions, and the findings that came or went."""
+        position = self.size - 1
+        if self.spans:
+            octets = veeblob.encode(self.spans)
+            digest = hashlib.sha256(octets)
+            position = self.log.record(
+                self.connection, "vee", {"sha256": digest.hexdigest()}, by=MADE_BY, now=now
+            )  # fmt: skip
+            self.connection.execute(insert(blob).values(sha256=digest.digest(), position=position, bytes=octets))
+            versions.append(self.connection, self.versions, position)
+        for channel, start, stop, rows in self._found:
+            self._settle(channel, start, stop, rows, position)
+
+    def _settle(self, channel: Channel, start: int, stop: int, rows: list[dict[str, Any]], position: int) -> None:
+        """Add findings that are new, and settle those that no longer hold."""
+        own = (finding.c.channel_id == channel.id) & (finding.c.made_by == NAME) & finding.c.resolved_position.is_(None)
+        span = (finding.c.stop > start) & (finding.c.start < stop)
+        open_ = {_key(row): row["id"] for row in self.connection.execute(select(finding).where(own & span)).mappings()}
+        fresh = [row | {"position": position} for row in rows if _key(row) not in open_]
+        gone = [number for key, number in open_.items() if key not in {_key(row) for row in rows}]
+        if fresh:
+            self.connection.execute(insert(finding), fresh)
+        if gone:
+            settled = update(finding).where(finding.c.id.in_(gone)).values(resolved_position=position)
+            self.connection.execute(settled)
+        self.findings += len(fresh)
+
+
+def _key(row: Any) -> tuple[object, ...]:  # noqa: ANN401 - a row of the table, or what becomes one
+    return row["rule"], row["start"], row["stop"], row["observed"], row["limit_"]
+
+
+def _widened(first: int, standing: Standing) -> int:
+    """Return the first interval to judge: a gap that stood open before the new data belongs to it."""
+    while first > 0 and standing.status[first - 1] == Status.MISSING:
+        first -= 1
+    return first
+
+
+def _changed(
+    verdict: Verdict, standing: Standing, positions: "np.ndarray[Any, Any]", first: int
+) -> Iterator[tuple[int, int]]:
+    """Give the spans whose versions are new or differ from those that stand."""
+    methods = np.array([a != b for a, b in zip(verdict.methods, standing.methods, strict=True)], dtype=np.bool_)
+    differs = (verdict.status != standing.status) | (verdict.flags != standing.flags) | methods | (positions < 0)
+    differs |= (verdict.values != standing.values) & (verdict.status != Status.MISSING)
+    differs[:first] = False
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], differs, [False]]).astype(np.int8)))
+    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        for at in range(begin, end, MOST):
+            yield at, min(at + MOST, end)
+
+
+def standing(connection: Connection, log: Log) -> dict[str, Any]:
+    """Return how far validation is, and how many findings of which severity stand open."""
+    position = connection.execute(select(cursor.c.position).where(cursor.c.name == NAME)).scalar_one_or_none() or 0
+    query = (
+        select(finding.c.severity, func.count())
+        .where(finding.c.resolved_position.is_(None))
+        .group_by(finding.c.severity)
+    )
+    open_ = {severity: int(count) for severity, count in connection.execute(query)}
+    return {"position": position, "size": log.size(connection), "open": open_}
