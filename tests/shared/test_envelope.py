@@ -29,7 +29,7 @@ def test_a_sealed_string_gives_its_payload_back(alg: Algorithm) -> None:
 
 @pytest.mark.parametrize("signer", [ES256, ED25519], ids=["ES256", "Ed25519"])
 def test_joserfc_believes_our_signatures(signer: keys.FileSigner) -> None:
-    members = keys.jwk(signer.verifier)
+    members: dict[str, str | list[str]] = dict(keys.jwk(signer.verifier))
     key = ECKey.import_key(members) if signer.alg == "ES256" else OKPKey.import_key(members)
     opened = jws.deserialize_compact(seal(PAYLOAD, BATCH, signer), key, algorithms=[signer.alg])
     assert opened.payload == PAYLOAD.encode()
