@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
+from collector import metrics
 from collector.config import Collector
 from collector.office import access
 from collector.office.app import create
@@ -30,6 +31,7 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         taking = stack.enter_context(inlet(parts)) if "inlet" in parts_on else None
         work = Worker("vee", lambda: catch_up(parts.store, parts.log, parts.clock), config.vee_every_s)
         judging = stack.enter_context(work.running()) if "vee" in parts_on else None
+        metrics.serve(config.metrics_listen, parts, taking)
         running = [one for one in (taking, judging) if one is not None]
 
         def faults() -> BaseException | None:

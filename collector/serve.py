@@ -120,17 +120,15 @@ class Worker:
 
 
 async def api(app: FastAPI, sock: socket.socket, faults: Callable[[], BaseException | None]) -> None:
-    """Serve until SIGTERM (uvicorn listens for it), or until another part fails.
+    """Serve until SIGTERM, or until another part fails.
 
     Raises:
         BaseException: what made another part fail.
     """
+    stop = _stop_event()  # before uvicorn's own handlers: it hands the signal on to ours when it has closed
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3))
     serving = asyncio.create_task(server.serve(sockets=[sock]))
-    systemd.notify("READY=1")
-    while faults() is None and not serving.done():  # noqa: ASYNC110 - threads set no asyncio event
-        await asyncio.sleep(0.2)
-    systemd.notify("STOPPING=1")
+    await _wait(lambda: stop.is_set() or serving.done(), faults)
     server.should_exit = True
     await serving
     _raise(faults())
@@ -142,14 +140,23 @@ async def without_api(faults: Callable[[], BaseException | None]) -> None:
     Raises:
         BaseException: what made another part fail.
     """
+    await _wait(_stop_event().is_set, faults)
+    _raise(faults())
+
+
+def _stop_event() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _wait(done: Callable[[], bool], faults: Callable[[], BaseException | None]) -> None:
     systemd.notify("READY=1")
-    while faults() is None and not stop.is_set():  # noqa: ASYNC110 - likewise
+    while faults() is None and not done():  # noqa: ASYNC110 - faults come from threads
         await asyncio.sleep(0.2)
     systemd.notify("STOPPING=1")
-    _raise(faults())
 
 
 def _raise(fault: BaseException | None) -> None:

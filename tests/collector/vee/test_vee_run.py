@@ -1,4 +1,4 @@
-"""VEE over the ledger, on both stores: the measured stays, closed gaps are filled exactly, the open end stays missing."""
+"""VEE over the ledger on both stores: the measured stays, closed gaps are filled, the open end stays missing."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,0 +1,189 @@
+"""The collector's commands as people and programs meet them: one sentence, one exit code, one object, no traceback."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WATTSEAL = [sys.executable, "-c", "from shared.cli import main; main()"]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run(*words: object) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [*WATTSEAL, *map(str, words)], capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return done
+
+
+def found(*words: object) -> dict[str, Any]:
+    done = run(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    members: dict[str, Any] = json.loads(done.stdout)
+    return members
+
+
+def free() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "collector.toml"
+    path.write_text(
+        f'schema = 1\nid = "central"\ndata_dir = "{tmp_path / "data"}"\napi_listen = "127.0.0.1:{free()}"\n'
+        f'[mqtt]\nembedded = true\nembedded_listen = "127.0.0.1:{free()}"\n'
+    )
+    return path
+
+
+def test_help_of_every_command_is_there_and_quick_to_find() -> None:
+    shown = run("collector", "--help").stdout
+    for name in ("init", "check", "serve", "agents", "import", "vee", "points", "release", "ledger"):
+        assert name in shown
+
+
+def test_init_writes_a_file_that_checks_and_a_key_that_it_never_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "collector.toml"
+    config = path.read_text() if path.exists() else None
+    assert config is None
+    done = run("collector", "init", path)
+    if done.returncode == 78:  # the default data directory belongs to another user
+        assert "data_dir" in done.stderr
+    path.write_text(
+        path.read_text().replace('# data_dir = "/var/lib/wattseal/collector"', f'data_dir = "{tmp_path}/d"')
+    )
+    made = found("collector", "init", path)
+    again = found("collector", "init", path)
+    assert made["kid"] == again["kid"]
+    assert found("collector", "check", path)["good"] is True
+
+
+WRONG = {
+    "an unknown key": (
+        'id = "central"',
+        'id = "central"\nstorre = "x"',
+        ":3:1: unknown key 'storre'; did you mean 'store'?",
+    ),
+    "no broker at all": ("embedded = true\n", "", "set either embedded = true or url"),
+    "an address without a port": ('api_listen = "127.0.0.1:', 'api_listen = "127.0.0.1', "write an address and a port"),
+    "an open API": ('api_listen = "127.0.0.1:', 'api_listen = "0.0.0.0:', "reverse proxy"),
+    "no TOML": ("schema = 1", "schema == 1", "not TOML"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_file_is_told_by_line_and_what_to_do(config: Path, name: str) -> None:
+    old, new, said = WRONG[name]
+    config.write_text(config.read_text().replace(old, new))
+    done = run("collector", "check", config)
+    assert done.returncode == 78
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    done = run("collector", "check", tmp_path / "none.toml")
+    assert done.returncode == 78
+    assert "wattseal collector init" in done.stderr
+
+
+def test_without_a_key_the_message_says_init(config: Path) -> None:
+    done = run("collector", "agents", "list", config)
+    assert done.returncode == 78
+    assert "run `init`" in done.stderr
+
+
+def test_arguments_that_do_not_fit_are_usage_errors(config: Path) -> None:
+    assert run("collector", "agents", "approve").returncode == 2
+    assert run("collector", "agents", "approve", config, "a", "b").returncode == 2
+    assert run("collector", "release", "make", config, "--from", "yesterday").returncode == 2
+
+
+def test_a_port_in_use_is_one_sentence(config: Path) -> None:
+    run("collector", "init", config)
+    port = int(config.read_text().partition("api_listen = ")[2].partition(":")[2].partition('"')[0])
+    with socket.create_server(("127.0.0.1", port)):
+        done = run("collector", "serve", config)
+    assert done.returncode == 78
+    assert f"127.0.0.1:{port}: Address already in use" in done.stderr
+
+
+def test_a_damaged_database_is_one_sentence_and_is_left_alone(config: Path, tmp_path: Path) -> None:
+    run("collector", "init", config)
+    run("collector", "agents", "list", config)
+    database = tmp_path / "data" / "collector.db"
+    database.write_bytes(database.read_bytes()[:5000])
+    before = database.read_bytes()
+    done = run("collector", "agents", "list", config)
+    assert done.returncode == 1
+    assert "damaged" in done.stderr or "malformed" in done.stderr
+    assert database.read_bytes() == before
+
+
+def test_points_are_loaded_with_their_changes_and_only_once(config: Path, tmp_path: Path) -> None:
+    run("collector", "init", config)
+    points = tmp_path / "points.toml"
+    points.write_text(
+        'schema = 1\n[[point]]\nid = "gt1"\nfrom = 2026-01-01T00:00:00Z\nrole = "generation"\n'
+        'formula = "dc1/gt1.energy_active_export"\n'
+    )
+    assert found("collector", "points", "diff", config, points)["changes"]
+    first = found("collector", "points", "load", config, points)
+    assert first["changes"] == ["+ gt1 from 2026-01-01T00:00:00Z: dc1/gt1.energy_active_export"]
+    assert found("collector", "points", "load", config, points) == first | {"changes": []}
+    assert found("collector", "points", "show", config)["points"][0]["quantity"] == "energy_active_export"
+    points.write_text(points.read_text().replace("gt1.energy_active_export", "gt1.energy_activ_export"))
+    done = run("collector", "points", "load", config, points)
+    assert done.returncode == 78
+    assert done.stderr.startswith("points.toml:6:11:")
+    assert found("collector", "ledger", "check", config)["good"] is True
+
+
+def test_a_release_without_points_says_what_to_do(config: Path, tmp_path: Path) -> None:
+    run("collector", "init", config)
+    span = ("--from", "2026-03-01T00:00:00Z", "--to", "2026-03-02T00:00:00Z")
+    done = run("collector", "release", "make", config, *span, "--kind", "final", "--out", tmp_path / "out")
+    assert done.returncode == 78
+    assert "points load" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_counters_are_served_on_loopback(config: Path, tmp_path: Path) -> None:
+    run("collector", "init", config)
+    port = free()
+    config.write_text(config.read_text().replace("[mqtt]", f'metrics_listen = "127.0.0.1:{port}"\n[mqtt]'))
+    log = tmp_path / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([*WATTSEAL, "collector", "serve", str(config)], stdout=output, stderr=output)
+        try:
+            text = _fetched(f"http://127.0.0.1:{port}/metrics")
+        finally:
+            process.terminate()
+            assert process.wait(timeout=20) == 0, log.read_text()
+    for name in ("received", "stored", "refused"):
+        assert f"wattseal_collector_{name}_total 0.0" in text
+    assert "wattseal_log_size 0.0" in text
+    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert events[-1] == "collector_stopped"
+
+
+def _fetched(url: str) -> str:
+    for _ in range(200):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return str(answer.read(), "utf-8")
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"{url} does not answer")
