@@ -58,7 +58,8 @@ class Reader:
         self.ring = ring
         self.chains: dict[tuple[str, str], _Chain] = {}
         self.enrolments: dict[bytes, record.Enrolment] = {}
-        self.batches = self.records = self.intervals = self.values = 0
+        self.batches = self.records = self.intervals = self.values = self.unsynchronised = 0
+        self.off_line: list[int] = []  # how far boundaries lie from the anchors, where that is more than the error [us]
 
     def read(self, name: str, text: str) -> None:
         """Take the next string; a failure is noted under its name."""
@@ -85,8 +86,10 @@ class Reader:
         self._link(found, text)
         self.batches += 1
         self._signer(found, text)
+        self.unsynchronised += found.clock.status != "S"
         if isinstance(found.body, Intervals):
             self._intervals(name, found.body)
+            self._placed(found, found.body)
 
     def _signer(self, found: Batch, text: str) -> None:
         enrolled = self.enrolments.get(found.prev) if found.seq == 1 else None
@@ -126,6 +129,16 @@ class Reader:
                 self.intervals += body.n
                 self.values += sum(value is not None for value in register.values)
 
+    def _placed(self, found: Batch, body: Intervals) -> None:
+        """Note where boundaries leave the line that the batch's anchors draw."""
+        for at, boundary in enumerate(body.boundaries):
+            wall = (body.start + at * body.length) * 1_000_000
+            if boundary is not None and found.clock.anchors:
+                near = min(found.clock.anchors, key=lambda anchor: abs(anchor[0] - boundary))
+                apart = abs(near[0] + wall - near[1] - boundary)
+                if apart > max(near[2] or 0, 1000):  # two clocks cannot be read at the same instant
+                    self.off_line.append(apart)
+
     def finish(self) -> Report:
         """Return the report, with the sentences that hold for the whole file."""
         report = self.report
@@ -141,6 +154,13 @@ class Reader:
                 )
             elif not self.enrolments:
                 report.unproved.append(f"the enrolment of {agent} is not in this file; its key was taken from DIR")
+        if self.unsynchronised:
+            report.unproved.append(
+                f"when {self.unsynchronised} of {self.batches} batches were sealed: the clock was not synchronised"
+            )
+        if self.off_line:
+            most = max(self.off_line) / 1000
+            report.unproved.append(f"{len(self.off_line)} boundaries lie up to {most:.3f} ms from the clock's anchors")
         if self.batches:
             report.unproved.append("a gateway attests what it read; nothing here says that the meter was right")
         return report

@@ -98,3 +98,16 @@ def test_an_empty_file_proves_nothing() -> None:
 @pytest.mark.parametrize("text", ["{}", "a.b", "a.b.c", "....", "x" * 300_000])
 def test_rubbish_is_refused_without_a_traceback(text: str) -> None:
     assert not checked([text]).good
+
+
+def test_boundaries_off_the_anchor_line_and_an_unsynchronised_clock_are_said() -> None:
+    assert isinstance(GOLDEN.body, Intervals)
+    start, stop = GOLDEN.body.boundaries
+    assert start is not None
+    moved = replace(GOLDEN.body, boundaries=(start + 700_000, stop))
+    read = replace(moved.blocks[0], at=((start - 4_187_350, start + 5_812_940), moved.blocks[0].at[1]))
+    clock = replace(GOLDEN.clock, status="U")
+    report = checked([sealed(replace(GOLDEN, epoch=EPOCH, seq=1, clock=clock, body=replace(moved, blocks=(read,))))])
+    assert any("1 boundaries lie up to 700.000 ms" in sentence for sentence in report.unproved)
+    assert any("1 of 1 batches" in sentence for sentence in report.unproved)
+    assert not any("lie up to" in sentence for sentence in checked(CHAIN).unproved)
