@@ -101,7 +101,7 @@ def _rows(connection: Connection, starts: range, due: int, site: str | None) -> 
 def _row(columns: Columns, starts: range, first: int, due: int) -> Row:
     """Return the squares of a channel whose intervals are expected from `first` to `due`."""
     times = columns.start + np.arange(len(columns.status)) * columns.length
-    expected = (times >= first) & (times + columns.length <= due)
+    expected = (times >= first) & ((times + columns.length <= due) | columns.known)
     ranks = np.where(expected, RANKS[columns.status].astype(np.int64), -1).reshape(len(starts), -1)
     here, known = int(expected.sum()), int((expected & columns.known).sum())
     cells = tuple(_cell(columns, start, starts.step, line) for start, line in zip(starts, ranks, strict=True))
