@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from shared.quantity import QUANTITIES
 
@@ -20,7 +20,23 @@ Serial = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 LENGTHS = (60, 300, 600, 900, 1800, 3600)
 LAB_LENGTHS = (1, 2, 5, 10, 15, 30)
+LONGEST_SEAL = 900  # [s]
 Role = Literal["grid", "generation", "storage", "load", "tenant", "check"]
+
+
+#: Policies of OPC 10000-7 that are not withdrawn, as asyncua writes them.
+_SECURITY = re.compile(r"(Basic256Sha256|Aes128Sha256RsaOaep|Aes256Sha256RsaPss),(Sign|SignAndEncrypt)")
+LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
+
+
+def _is_address(text: str, schemes: tuple[str, ...]) -> bool:
+    """Return whether a text is an address of a scheme with a host, and a port that can be one."""
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        return False
+    return url.scheme in schemes and bool(url.hostname) and port != 0
 
 
 class Strict(BaseModel):
@@ -48,10 +64,17 @@ class Uplink(Strict):
     @field_validator("broker")
     @classmethod
     def _broker(cls, text: str) -> str:
-        url = urlsplit(text)
-        if url.scheme not in ("mqtt", "mqtts") or not url.hostname or url.username or url.password:
-            raise ValueError("write mqtts://host:8883, or mqtt://host:1883 in a lab; no user or password in it")
+        if not _is_address(text, ("mqtt", "mqtts")):
+            raise ValueError("write mqtts://host:8883, or mqtt://host:1883 in a lab")
         return text
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file without cert_file; set both or none")
+        if self.password_file and not self.username:
+            raise ValueError("password_file without username; set both or none")
+        return self
 
 
 class ModbusTcp(Strict):
@@ -76,10 +99,24 @@ class OpcUa(Strict):
     @field_validator("url")
     @classmethod
     def _url(cls, text: str) -> str:
-        url = urlsplit(text)
-        if url.scheme != "opc.tcp" or not url.hostname:
+        if not _is_address(text, ("opc.tcp",)):
             raise ValueError("write opc.tcp://host:4840")
         return text
+
+    @field_validator("security")
+    @classmethod
+    def _security(cls, text: str | None) -> str | None:
+        if text is not None and not _SECURITY.fullmatch(text):
+            raise ValueError('write policy and mode, as "Basic256Sha256,SignAndEncrypt"')
+        return text
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.security and not (self.cert_file and self.key_file):
+            raise ValueError("security needs cert_file and key_file")
+        if self.password_file and not self.username:
+            raise ValueError("password_file without username; set both or none")
+        return self
 
 
 class Meter(Strict):
@@ -94,9 +131,9 @@ class Meter(Strict):
     quantities: list[str] | None = Field(default=None, description="only these; all of the profile when left out")
     nodes: dict[str, str] = Field(default={}, description="OPC UA: quantity -> nsu=URI;s=...")
     multiplier: str | None = Field(default=None, description='for meters that show secondary values, as "160" or "2.5"')
-    ct_primary_A: float | None = Field(default=None, gt=0)  # noqa: N815 - the unit is written as the trade writes it
-    vt_primary_V: float | None = Field(default=None, gt=0)  # noqa: N815 - likewise
-    max_power_kW: float | None = Field(default=None, gt=0, description="rating")  # noqa: N815 - likewise
+    ct_primary_A: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # noqa: N815 - the unit is written as the trade writes it
+    vt_primary_V: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # noqa: N815 - likewise
+    max_power_kW: float | None = Field(default=None, gt=0, le=100_000_000, description="rating")  # noqa: N815 - likewise
     poll_s: int = Field(default=10, ge=1, le=900)
     disclosure: Id = "default"
 
@@ -135,9 +172,9 @@ class Site(Strict):
     site: Id
     agent: Id
     timezone: str = Field(default="UTC", description="for people and local days; data are UTC")
-    interval_s: int = 900
     lab: bool = Field(default=False, description="allow intervals of 1 to 30 s")
-    seal_s: int | None = Field(default=None, description="intervals closing within it share a batch")
+    interval_s: int = 900
+    seal_s: int | None = Field(default=None, ge=1, description="intervals closing within it share a batch")
     boundary_tolerance_ms: int = Field(default=250, ge=1, le=5000)
     heartbeat_s: int = Field(default=300, ge=1, le=300)
     data_dir: str = "/var/lib/wattseal/agent"
@@ -155,18 +192,33 @@ class Site(Strict):
     def _timezone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ValueError, OSError):
+        except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
             raise ValueError('no such time zone; write one as "America/Chicago"') from None
         return name
 
-    @model_validator(mode="after")
-    def _lengths(self) -> Self:
-        allowed = (*LAB_LENGTHS, *LENGTHS) if self.lab else LENGTHS
-        if self.interval_s not in allowed:
-            raise ValueError(f"interval_s: {self.interval_s} is none of {', '.join(map(str, allowed))}")
-        if not (self.interval_s <= self.seal <= 900 or self.seal == self.interval_s) or self.seal % self.interval_s:
-            raise ValueError(f"seal_s: {self.seal} is no multiple of interval_s up to 900")
-        return self
+    @field_validator("metrics_listen")
+    @classmethod
+    def _loopback(cls, text: str) -> str:
+        host, _, port = text.rpartition(":")
+        if text and (host not in LOOPBACK or not port.isdecimal() or not 0 < int(port) < 65536):
+            raise ValueError('write a loopback address and a port, as "127.0.0.1:9464"')
+        return text
+
+    @field_validator("interval_s")
+    @classmethod
+    def _length(cls, length: int, others: ValidationInfo) -> int:
+        allowed = (*LAB_LENGTHS, *LENGTHS) if others.data.get("lab") else LENGTHS
+        if length not in allowed:
+            raise ValueError(f"write one of {', '.join(map(str, allowed))}")
+        return length
+
+    @field_validator("seal_s")
+    @classmethod
+    def _seal(cls, span: int | None, others: ValidationInfo) -> int | None:
+        length: int | None = others.data.get("interval_s")
+        if span and length and (span % length or span > max(length, LONGEST_SEAL)):
+            raise ValueError(f"write a multiple of interval_s, at most {LONGEST_SEAL}")
+        return span
 
     @property
     def seal(self) -> int:
@@ -177,6 +229,11 @@ class Site(Strict):
     def outbox(self) -> Path:
         """Return the database of sealed batches."""
         return Path(self.data_dir) / "outbox.sqlite"
+
+    @property
+    def broker_password(self) -> Path:
+        """Return the file of the broker password that `enroll` made."""
+        return self.keys / "broker.password"
 
     @property
     def keys(self) -> Path:

@@ -1,9 +1,11 @@
 """The running agent between its parts: reads in, boundaries passed, batches sealed. Told the time by its clock."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from agent.acquire.drivers.base import BlockRead
+from agent.acquire.drivers.base import BlockRead, Refused
 from agent.acquire.poller import Poller
 from agent.config import Site
 from agent.measure.boundaries import US, Builder, Sealable
@@ -14,10 +16,22 @@ from agent.ship.uplink import Uplink
 from shared import systemd
 from shared.batch import Body, Event
 from shared.clock import Clock
+from shared.errors import ReadError, StoreError
+from shared.intervals import Intervals
 from shared.log import Log
 
 log = Log(__name__)
 PRUNE_EVERY = 3600  # [s]
+#: Commits that wait in memory while the disk refuses; after that a restart names the gap.
+MOST_UNSEALED = 288
+_DISK_AGAIN = 5.0  # [s]
+
+
+class _Commit(NamedTuple):
+    """What goes to the outbox at once: bodies by kind, and what a restart needs beside them."""
+
+    bodies: tuple[tuple[str, Body], ...]
+    kept: Mapping[str, object]
 
 
 @dataclass(slots=True)
@@ -37,6 +51,7 @@ class Agent:
     sealed_at: int = 0  # [boot us]
     intervals_sealed: int = 0  # since start
     batches_sealed: int = 0  # since start
+    unsealed: list[_Commit] = field(default_factory=list)  # oldest first; more than one only while the disk refuses
     progress: tuple[int, int] = (0, 0)  # requests so far, and when that number last changed [boot us]
 
     # -- meter -> builder --------------------------------------------------------------------------------------------
@@ -44,17 +59,25 @@ class Agent:
     def deliver(self, read: BlockRead) -> None:
         """Take a read from a poller."""
         if self.lost.pop(read.meter, None) is not None:
-            self.builder.events.append(Event(read.meter, "meter_back", read.at, read.at, 1, {}))
+            self.builder.add(Event(read.meter, "meter_back", read.at, read.at, 1, {}))
             log.info("meter_back", meter=read.meter)
         self.builder.feed(read)
+        for meter in self.builder.doubtful & {read.meter}:
+            self.pollers[self.bus_of[meter]].identify_soon(meter)
 
-    def failed(self, meter: str, reason: str) -> None:
-        """Take note of a meter that did not answer."""
+    def failed(self, meter: str, why: ReadError) -> None:
+        """Take note of a meter that did not answer, or of one that lives and refused."""
+        if isinstance(why, Refused) and why.lives:
+            self._event(meter, "read_refused", str(why))
+            return
         if meter not in self.lost:
-            at = self.clock.boot()
-            self.builder.events.append(Event(meter, "meter_lost", at, at, 1, {"reason": reason[:200]}))
-            log.warning("meter_lost", meter=meter, reason=reason)
-        self.lost[meter] = reason
+            self._event(meter, "meter_lost", str(why))
+            log.warning("meter_lost", meter=meter, reason=str(why))
+        self.lost[meter] = str(why)
+
+    def _event(self, meter: str, what: str, reason: str) -> None:
+        at = self.clock.boot()
+        self.builder.add(Event(meter, what, at, at, 1, {"reason": reason[:200]}))
 
     def identified(self, meter: str, serial: str | None) -> None:
         """Take note of a serial number."""
@@ -63,47 +86,76 @@ class Agent:
     # -- builder -> outbox -------------------------------------------------------------------------------------------
 
     def tick(self, *, stopping: bool = False) -> list[Sealed]:
-        """Pass the boundaries that are due, seal what is complete; return what was sealed."""
+        """Pass the boundaries that are due, seal what is complete; return what was sealed.
+
+        Raises:
+            StoreError: the disk refuses; what was to be sealed is kept and tried again at the next tick.
+        """
         boot, wall = self.clock.boot(), self.clock.wall()
-        if self.watch.see(boot, wall):
-            log.warning("clock_step", wall_us=wall)
-        self.builder.events += self.watch.take_events()
+        self._look(boot, wall)
         latest = wall // (self.site.interval_s * US) * self.site.interval_s
         if latest * US >= self.since:
             self.builder.open(latest, self.watch.boot_of(latest * US))
         ready = self.builder.ready(boot, stopping=stopping)
-        sealed = [] if ready is None else self._seal(ready)
-        if not sealed and (stopping or boot - self.sealed_at >= self.site.heartbeat_s * US):
-            sealed = self._seal_rest()
-        if sealed:
-            self.sealed_at = boot
-            self.batches_sealed += len(sealed)
-            self.uplink.kick()
-        return sealed
+        if ready is not None:
+            self.unsealed.append(self._commit(ready))
+        elif not self.unsealed and (stopping or boot - self.sealed_at >= self.site.heartbeat_s * US):
+            self.unsealed.append(self._rest())
+        return self._seal(boot)
 
-    def _seal(self, ready: Sealable) -> list[Sealed]:
+    def _look(self, boot: int, wall: int) -> None:
+        if self.watch.see(boot, wall):
+            log.warning("clock_step", wall_us=wall)
+            self.since = min(self.since, wall)  # what was written before the step says nothing of the new time
+        for event in self.watch.take_events():
+            self.builder.add(event)
+
+    def _commit(self, ready: Sealable) -> _Commit:
         bodies: list[tuple[str, Body]] = [("intervals", body) for body in ready.intervals]
         bodies += [("gap", ready.gaps)] if ready.gaps else []
         bodies += [("event", ready.events)] if ready.events else []
-        sealed = self.sealer.seal(*bodies, state=ready.state | {"lost": dict(self.lost)})
-        for body in ready.intervals:
-            self.intervals_sealed += body.n * len(body.blocks)
-            log.info("batch_sealed", seq=sealed[-1].seq, start=body.start, intervals=body.n, blocks=len(body.blocks))
+        return _Commit(tuple(bodies), {"state": ready.state | {"lost": dict(self.lost)}})
+
+    def _rest(self) -> _Commit:
+        """Return what happened without intervals, or a heartbeat."""
+        events = tuple(self.builder.take_events())
+        return _Commit((("event", events) if events else ("heartbeat", None),), {})
+
+    def _seal(self, boot: int) -> list[Sealed]:
+        sealed: list[Sealed] = []
+        while self.unsealed:
+            bodies, kept = self.unsealed[0]
+            done = self.sealer.seal(*bodies, kept=kept)
+            del self.unsealed[0]
+            self.watch.sealed()
+            self._count(bodies, done, boot)
+            sealed += done
         return sealed
 
-    def _seal_rest(self) -> list[Sealed]:
-        """Seal what happened without intervals, or a heartbeat."""
-        events = tuple(self.builder.take_events())
-        return self.sealer.seal(("event", events) if events else ("heartbeat", None))
+    def _count(self, bodies: tuple[tuple[str, Body], ...], done: list[Sealed], boot: int) -> None:
+        intervals = sum(body.n * len(body.blocks) for _, body in bodies if isinstance(body, Intervals))
+        self.sealed_at = boot
+        self.intervals_sealed += intervals
+        self.batches_sealed += len(done)
+        if intervals:
+            log.info("batches_sealed", first=done[0].seq, last=done[-1].seq, intervals=intervals)
+        self.uplink.kick()
 
     async def measure(self) -> None:
-        """Tick until cancelled."""
+        """Tick until cancelled. While the disk refuses, what was measured waits in memory."""
         pruned = self.clock.boot()
         while True:
-            await self.measure_until_sealed()
-            if self.clock.boot() - pruned > PRUNE_EVERY * US:
-                self.outbox.prune(self.clock.wall() - self.site.uplink.retention_days * 86_400 * US)
-                pruned = self.clock.boot()
+            try:
+                await self.measure_until_sealed()
+                if self.clock.boot() - pruned > PRUNE_EVERY * US:
+                    self.outbox.prune(self.clock.wall() - self.site.uplink.retention_days * 86_400 * US)
+                    pruned = self.clock.boot()
+            except StoreError as error:
+                if len(self.unsealed) > MOST_UNSEALED:
+                    raise
+                log.error("outbox_refuses", waiting=len(self.unsealed), said=str(error))  # noqa: TRY400 - no bug of ours
+                self._feed_watchdog()
+                await self.clock.sleep(_DISK_AGAIN)
 
     async def measure_until_sealed(self) -> list[Sealed]:
         """Tick until something was sealed; return it."""
@@ -135,6 +187,11 @@ class Agent:
         state = self.outbox.get("state")
         if state is not None:
             self.builder.resume(state, now_wall=self.clock.wall(), now_boot=self.clock.boot())
+
+    @property
+    def bus_of(self) -> dict[str, str]:
+        """Return the bus of each meter."""
+        return {meter.id: meter.bus for meter in self.site.meter}
 
     async def poll(self) -> None:
         """Poll all links until cancelled."""

@@ -5,15 +5,15 @@ enrolment record is here.
 """
 
 import hashlib
-import json
+import os
+import secrets
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
+from agent import office
 from agent.config import Site
+from agent.office import Answer
 from agent.ship.outbox import Outbox
 from shared import envelope, keys, record, strictjson
 from shared.errors import ConfigError, LinkDown, TrustError
@@ -32,20 +32,6 @@ class Standing:
     collector_fingerprint: str | None = None
 
 
-def signer(site: Site) -> FileSigner:
-    """Return the signing key, made now if there is none.
-
-    Raises:
-        ConfigError: there is one that cannot be used.
-    """
-    try:
-        return keys.load(site.keys)
-    except ConfigError:
-        if (site.keys / "signing.key").exists():
-            raise
-        return keys.create(site.keys)
-
-
 def ask(site: Site, outbox: Outbox, token: str, url: str) -> Standing:
     """Ask a collector to be enrolled; return where that stands.
 
@@ -55,16 +41,44 @@ def ask(site: Site, outbox: Outbox, token: str, url: str) -> Standing:
     """
     if outbox.get("epoch") is not None:
         raise ConfigError(f'agent "{site.agent}" is enrolled already; its record is in {outbox.path}')
-    key = signer(site)
-    token_hash = keys.b64url(hashlib.sha256(token.encode()).digest())
+    key, password = _key(site, make=True), broker_password(site)
+    token_hash = hashlib.sha256(token.encode()).hexdigest()
     claim = strictjson.dumps({"agent": site.agent, "site": site.site, "token": token_hash})
-    body: dict[str, object] = {
+    request: dict[str, object] = {
         "agent": site.agent, "site": site.site, "token": token, "key": keys.jwk(key.verifier),
         "proof": envelope.seal(claim, "wattseal-enrolment+jws", key),
+        "broker_password_sha256": hashlib.sha256(password.encode()).hexdigest(),
     }  # fmt: skip
-    answer = _post(f"{url.rstrip('/')}/v1/enrolments", body)
-    outbox.put(_PENDING, {"url": url.rstrip("/"), "claim": answer["claim"]})
+    answer = office.ask(url, request, site.uplink.ca_file)
+    outbox.put(_PENDING, {"url": url, "claim": answer.claim})
     return _take(site, outbox, key, answer)
+
+
+def broker_password(site: Site) -> str:
+    """Return the password of this gateway at the broker: 256 random bits, made now if there are none.
+
+    Raises:
+        ConfigError: its file cannot be read or written.
+    """
+    target = site.broker_password
+    try:
+        if not target.exists():
+            _keep(target, secrets.token_urlsafe(32))
+        return target.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{target}: cannot be kept or read: {error}; give data_dir to the agent's user") from error
+
+
+def _keep(target: Path, text: str) -> None:
+    """Write a secret that only this user can read; on disk when this returns."""
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = target.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(target)
 
 
 def look(site: Site, outbox: Outbox) -> Standing:
@@ -80,16 +94,31 @@ def look(site: Site, outbox: Outbox) -> Standing:
             f'agent "{site.agent}" is not enrolled; at the collector run `wattseal collector agents token {site.agent}'
             f" --site {site.site}`, here `wattseal agent enroll --token T --collector-url URL`"
         )
-    return _take(site, outbox, signer(site), _get(f"{pending['url']}/v1/enrolments/{pending['claim']}"))
+    answer = office.look(pending["url"], pending["claim"], site.uplink.ca_file)
+    return _take(site, outbox, _key(site, make=False), answer)
 
 
-def _take(site: Site, outbox: Outbox, key: FileSigner, answer: dict[str, str]) -> Standing:
+def _key(site: Site, *, make: bool) -> FileSigner:
+    try:
+        try:
+            return keys.load(site.keys)  # a credential of the service manager counts, too
+        except ConfigError:
+            if not make or (site.keys / "signing.key").exists():
+                raise
+            return keys.create(site.keys)
+    except OSError as error:
+        raise ConfigError(f"{site.keys}: {error.strerror}; give data_dir to the agent's user") from error
+
+
+def _take(site: Site, outbox: Outbox, key: FileSigner, answer: Answer) -> Standing:
     mark = keys.fingerprint(key.kid)
-    if answer["state"] == "pending":
+    if answer.state == "pending":
         return Standing("pending", mark)
-    if answer["state"] != "approved":
-        raise ConfigError(f'the collector says that the enrolment of "{site.agent}" is {answer["state"]}')
-    found = accept(site, outbox, key.verifier, answer["record"])
+    if answer.state != "approved" or answer.record is None:
+        raise ConfigError(
+            f'the collector says that the enrolment of "{site.agent}" is {answer.state}; ask its operator for a token'
+        )
+    found = accept(site, outbox, key.verifier, answer.record)
     return Standing("approved", mark, keys.fingerprint(found.collector_key.kid))
 
 
@@ -97,28 +126,48 @@ def accept(site: Site, outbox: Outbox, key: Verifier, text: str) -> Enrolment:
     """Begin the first epoch of an enrolment record.
 
     Raises:
-        ConfigError: the record is not for this gateway.
+        ConfigError: the record is not for this gateway, or cannot be kept.
     """
     try:
         found = record.introduce(text)
     except TrustError as error:
         raise ConfigError(f"the enrolment record cannot be believed: {error}") from error
-    if (found.agent, found.site, found.key.kid) != (site.agent, site.site, key.kid):
-        raise ConfigError(f'the enrolment record is for "{found.agent}" at "{found.site}" or for another key')
-    if found.collector not in site.uplink.collectors:
-        raise ConfigError(f'the collector calls itself "{found.collector}"; uplink.collectors names others')
-    keys.save_public(site.keys / "collector" / f"{found.collector}.pem", found.collector_key)
-    (Path(site.data_dir) / "enrolment.jws").write_text(text + "\n", encoding="ascii")
+    _check(site, found, key.kid)
+    try:
+        keys.save_public(site.keys / "collector" / f"{found.collector}.pem", found.collector_key)
+        (Path(site.data_dir) / "enrolment.jws").write_text(text + "\n", encoding="ascii")
+    except OSError as error:
+        raise ConfigError(f"{error.filename}: {error.strerror}; give data_dir to the agent's user") from error
     outbox.begin(uuid.uuid4().hex, text)
     return found
 
 
-def standing(site: Site, outbox: Outbox) -> Enrolment:
-    """Return the enrolment in force, looking for a pending one first.
+def _check(site: Site, found: Enrolment, kid: str) -> None:
+    """Believe that an enrolment is for this site file and this key.
 
     Raises:
-        ConfigError: there is none.
-        LinkDown: one is pending and the collector cannot be reached.
+        ConfigError: it is for others: what would be sealed now, nobody would take.
+    """
+    if (found.agent, found.site) != (site.agent, site.site):
+        raise ConfigError(
+            f'the enrolment is for agent "{found.agent}" at site "{found.site}", the site file says "{site.agent}" at'
+            f' "{site.site}"; correct it, or enrol in another data_dir'
+        )
+    if found.key.kid != kid:
+        raise ConfigError(
+            f"the enrolment is for another key than that in {site.keys}; put the key {keys.fingerprint(found.key.kid)}"
+            " back, or enrol again in another data_dir"
+        )
+    if found.collector not in site.uplink.collectors:
+        raise ConfigError(f'the collector calls itself "{found.collector}"; name it in uplink.collectors')
+
+
+def standing(site: Site, outbox: Outbox) -> tuple[Enrolment, FileSigner]:
+    """Return the enrolment in force and its key, looking for a pending one first.
+
+    Raises:
+        ConfigError: there is none, or it does not fit site file or key.
+        LinkDown: one is pending.
     """
     if outbox.get("epoch") is None:
         found = look(site, outbox)
@@ -130,25 +179,6 @@ def standing(site: Site, outbox: Outbox) -> Enrolment:
     text = outbox.enrolment()
     if text is None:
         raise ConfigError(f"{outbox.path}: holds no enrolment record")
-    return record.introduce(text)
-
-
-def _post(url: str, body: dict[str, object]) -> dict[str, str]:
-    return _answer(url, lambda: httpx.post(url, json=body, timeout=10))
-
-
-def _get(url: str) -> dict[str, str]:
-    return _answer(url, lambda: httpx.get(url, timeout=10))
-
-
-def _answer(url: str, ask_for: Callable[[], httpx.Response]) -> dict[str, str]:
-    try:
-        response = ask_for()
-        members: dict[str, str] = response.json()
-    except httpx.HTTPError as error:
-        raise LinkDown(f"{url}: no answer ({error}); check --collector-url and the network") from error
-    except json.JSONDecodeError as error:
-        raise LinkDown(f"{url}: something answers that is no collector") from error
-    if response.status_code >= 400:
-        raise ConfigError(f"{url}: {members.get('detail', response.status_code)}")
-    return members
+    enrolled, key = record.introduce(text), _key(site, make=False)
+    _check(site, enrolled, key.kid)
+    return enrolled, key

@@ -4,7 +4,8 @@ meter -driver-> reads -> builder -> sealer -> outbox -> uplink -> collector; the
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from agent import enrolment
 from agent.acquire.drivers.base import Driver, Target
@@ -17,21 +18,31 @@ from agent.lifetime import until_stopped
 from agent.measure.boundaries import US, Builder, Metered
 from agent.measure.clockwatch import ClockWatch
 from agent.settings import effective
+from agent.ship.broker import Broker
 from agent.ship.outbox import Outbox, Sealed
 from agent.ship.receipts import Desk
 from agent.ship.seal import Sealer
-from agent.ship.uplink import Broker, Uplink
+from agent.ship.uplink import Uplink
 from agent.ship.window import Window
 from shared import systemd
 from shared.clock import Clock
+from shared.errors import ConfigError
 from shared.log import Log
 
 log = Log(__name__)
 PATIENCE = 30_000_000  # before a batch without a receipt is sent again [us]
 
 
-def assemble(site: Site, profiles: Mapping[str, Profile], clock: Clock) -> Agent:
+def assemble(
+    site: Site, profiles: Mapping[str, Profile], clock: Clock, drivers: Mapping[str, Driver] | None = None
+) -> Agent:
     """Return an agent that is ready to run.
+
+    Args:
+        site: The site file.
+        profiles: The profile of each meter.
+        clock: Tells the time.
+        drivers: The link of each bus; those that the site file describes when left out.
 
     Raises:
         ConfigError: not enrolled, or a file that it needs cannot be used.
@@ -39,27 +50,49 @@ def assemble(site: Site, profiles: Mapping[str, Profile], clock: Clock) -> Agent
         LinkDown: an enrolment is pending and the collector cannot be asked.
     """
     outbox = Outbox(site.outbox)
-    enrolled = enrolment.standing(site, outbox)
-    drivers = {bus: driver(site, bus, clock) for bus in dict.fromkeys(meter.bus for meter in site.meter)}
+    try:
+        return _assemble(site, profiles, clock, outbox, drivers or _drivers(site, clock))
+    except BaseException:
+        outbox.close()
+        raise
+
+
+def _assemble(
+    site: Site, profiles: Mapping[str, Profile], clock: Clock, outbox: Outbox, drivers: Mapping[str, Driver]
+) -> Agent:
+    enrolled, key = enrolment.standing(site, outbox)
     targets = {meter.id: _target(meter, profiles) for meter in site.meter}
     pollers = {bus: _poller(site, bus, link, targets, clock) for bus, link in drivers.items()}
     watch = ClockWatch()
     metered = {meter.id: _metered(meter, drivers[meter.bus], targets[meter.id]) for meter in site.meter}
     builder = Builder(site.interval_s, site.seal, site.boundary_tolerance_ms * 1000, metered, clock.boot_id())
     sealer = Sealer(
-        outbox, enrolment.signer(site), clock, tuple(site.uplink.collectors), site.site, site.agent,
+        outbox, key, clock, tuple(site.uplink.collectors), site.site, site.agent,
         lambda: watch.state(clock.discipline()),
     )  # fmt: skip
-    up = site.uplink
-    broker = Broker(up.broker, up.username, up.password_file, up.ca_file, up.cert_file, up.key_file)
+    broker = _broker(site)
     desk = Desk(outbox, site.agent, enrolled.collector, {enrolled.collector_key.kid: enrolled.collector_key})
-    uplink = Uplink(broker, site.agent, outbox, desk, clock, Window(up.window, PATIENCE), lambda: _birth(outbox, clock))
+    uplink = Uplink(
+        broker, site.agent, outbox, desk, clock, Window(site.uplink.window, PATIENCE), lambda: _birth(outbox, clock)
+    )
     watch.see(clock.boot(), clock.wall())
     agent = Agent(site, clock, outbox, sealer, builder, watch, pollers, uplink, since=clock.wall())
     agent.resume()
     agent.batches_sealed += len(sealer.seal_config(effective(site, dict(profiles))))
     agent.sealed_at = clock.boot()
     return agent
+
+
+def _broker(site: Site) -> Broker:
+    """Return how to reach the broker; without a user name in the site file, the password that `enroll` made."""
+    up = site.uplink
+    username, password_file = up.username, None if up.password_file is None else Path(up.password_file)
+    if username is None and site.broker_password.exists():
+        username, password_file = site.agent, site.broker_password
+    broker = Broker(up.broker, username, password_file, up.ca_file, up.cert_file, up.key_file)
+    broker.password()  # what cannot be read is told at the start, not at the first connect
+    broker.context()
+    return broker
 
 
 def _birth(outbox: Outbox, clock: Clock) -> dict[str, object]:
@@ -81,6 +114,11 @@ def _timeout(site: Site, bus: str) -> float:
     return link.timeout_ms / 1000
 
 
+def _drivers(site: Site, clock: Clock) -> dict[str, Driver]:
+    """Return one driver for each bus that has meters: all its meters share one connection or session."""
+    return {bus: driver(site, bus, clock) for bus in dict.fromkeys(meter.bus for meter in site.meter)}
+
+
 def driver(site: Site, bus: str, clock: Clock) -> Driver:
     """Return the driver of a bus; asyncua is imported only here, and only for a site that has OPC UA."""
     if bus in site.modbus_tcp:
@@ -88,8 +126,25 @@ def driver(site: Site, bus: str, clock: Clock) -> Driver:
         return ModbusTcp(link.host, link.port, clock)
     from agent.acquire.drivers.opcua import OpcUa
 
-    server = site.opcua[bus]
-    return OpcUa(server.url, clock, security=server.security)
+    server, where = site.opcua[bus], f"opcua.{bus}"
+    for key, name in (("cert_file", server.cert_file), ("key_file", server.key_file)):
+        _text(f"{where}.{key}", name)
+    return OpcUa(
+        server.url, clock, security=server.security, cert_file=server.cert_file, key_file=server.key_file,
+        username=server.username, password=_text(f"{where}.password_file", server.password_file),
+    )  # fmt: skip
+
+
+def _text(where: str, name: str | None) -> str | None:
+    """Return what a file of the site holds, so that one that cannot be read is told at the start.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    try:
+        return None if name is None else Path(name).read_bytes().decode("utf-8", errors="replace").strip()
+    except OSError as error:
+        raise ConfigError(f"{where}: {name}: {error.strerror}; give it to the agent's user") from error
 
 
 def _metered(meter: Meter, link: Driver, target: Target) -> Metered:
@@ -104,23 +159,42 @@ def _metered(meter: Meter, link: Driver, target: Target) -> Metered:
 async def run(agent: Agent) -> None:
     """Run until SIGTERM; what was measured is sealed before this returns."""
     async with until_stopped() as stop:
-        tasks = [asyncio.create_task(work) for work in (agent.poll(), agent.measure(), agent.uplink.run())]
-        waiting = asyncio.create_task(stop.wait())
+        poll, measure, uplink, waiting = (
+            asyncio.create_task(work) for work in (agent.poll(), agent.measure(), agent.uplink.run(), _until(stop))
+        )
         systemd.notify("READY=1")
         log.info("agent_started", agent=agent.site.agent, meters=len(agent.site.meter))
-        done, _ = await asyncio.wait([*tasks, waiting], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([poll, measure, uplink, waiting], return_when=asyncio.FIRST_COMPLETED)
         systemd.notify("STOPPING=1")
-        for task in (*tasks[:2], waiting):
-            task.cancel()
-        await asyncio.gather(*tasks[:2], waiting, return_exceptions=True)
-        agent.tick(stopping=True)
-        await _drain(agent)
-        tasks[2].cancel()
-        await asyncio.gather(tasks[2], return_exceptions=True)
-        agent.outbox.close()
+        try:
+            await _ended(poll, measure, waiting)
+            agent.tick(stopping=True)
+            await _drain(agent)
+        finally:
+            await _ended(uplink)
+            agent.outbox.close()
+            _reraise(done)
         log.info("agent_stopped", agent=agent.site.agent)
-        for task in done - {waiting}:
-            task.result()
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _reraise(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Raise what ended a task: the first cause, rather than the group that a task group makes of it."""
+    for task in tasks:
+        error = task.exception()
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if error is not None:
+            raise error
 
 
 async def _drain(agent: Agent) -> None:

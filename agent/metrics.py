@@ -53,18 +53,18 @@ def serve(listen: str, agent: Agent) -> None:
     """Serve the counters at an address such as 127.0.0.1:9464; "" serves none.
 
     Raises:
-        ConfigError: not a loopback address, or the port is in use.
+        ConfigError: the port is in use.
     """
     if not listen:
         return
     from prometheus_client import CollectorRegistry, start_http_server
 
     host, _, port = listen.rpartition(":")
-    if host not in ("127.0.0.1", "[::1]", "localhost") or not port.isdecimal():
-        raise ConfigError(f'metrics_listen: {listen!r} is no loopback address such as "127.0.0.1:9464"')
     registry = CollectorRegistry()
     registry.register(_Collector(agent))
     try:
         start_http_server(int(port), addr=host.strip("[]"), registry=registry)
     except OSError as error:
-        raise ConfigError(f"metrics_listen: {listen}: {error.strerror}") from error
+        raise ConfigError(
+            f"metrics_listen: {listen}: {error.strerror}; choose another port or stop what listens there"
+        ) from error

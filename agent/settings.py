@@ -15,10 +15,20 @@ def effective(site: Site, profiles: dict[str, Profile]) -> dict[str, object]:
     plain = _plain(members)
     if not isinstance(plain, dict):
         raise TypeError("a site is a table")
-    return plain | {
-        "software": SOFTWARE,
-        "profiles": {meter: _profile(profile) for meter, profile in sorted(profiles.items())},
-    }
+    return plain | {"software": SOFTWARE, "profiles": _profiles(profiles)}
+
+
+def _profiles(profiles: dict[str, Profile]) -> list[dict[str, object]]:
+    """Return each profile once, with the meters that are read by it; a site has many meters of few kinds."""
+    found: list[dict[str, object]] = []
+    meters: list[list[str]] = []
+    for meter, profile in sorted(profiles.items()):
+        members = _profile(profile)
+        if members not in found:
+            found.append(members)
+            meters.append([])
+        meters[found.index(members)].append(meter)
+    return [{"meters": names} | members for names, members in zip(meters, found, strict=True)]
 
 
 def _plain(value: object) -> object:
@@ -43,7 +53,7 @@ def _point(point: Point) -> dict[str, object]:
         "parts": [[part.function, part.address, part.type, part.word_order, part.byte_order] for part in point.parts],
         "node": point.node,
         "mult": [_fraction(mult) for mult in point.mults],
-        "mod": point.mod,
+        "mod": list(point.mod) if isinstance(point.mod, tuple) else point.mod,
         "step": point.step,
     }
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import tomlkit
 from pydantic import BaseModel
@@ -28,7 +29,12 @@ def load(path: Path) -> tuple[Site, dict[str, Profile]]:
     site = document.checked(Site.model_validate, _known)
     complaints: list[str] = []
     profiles = _profiles(document, site, complaints)
-    complaints += [*_buses(document, site), *_doubles(document, site), *_fits(document, site, profiles)]
+    complaints += [
+        *_credentials(document, site),
+        *_buses(document, site),
+        *_doubles(document, site),
+        *_fits(document, site, profiles),
+    ]
     if complaints:
         raise ConfigError("\n".join(complaints))
     return site, {meter.id: narrow(profiles[meter.id], meter.quantities, meter.factor) for meter in site.meter}
@@ -52,6 +58,18 @@ def _profiles(document: Document, site: Site, complaints: list[str]) -> dict[str
         except ConfigError as error:
             complaints.append(f'{_place(document, at, "profile")}: meter "{meter.id}": {error}')
     return found
+
+
+def _credentials(document: Document, site: Site) -> list[str]:
+    """Complain of credentials in addresses, without repeating them."""
+    addresses: list[tuple[Keys, str]] = [(("uplink", "broker"), site.uplink.broker)]
+    addresses += [(("opcua", name, "url"), server.url) for name, server in site.opcua.items()]
+    return [
+        f"{document.place(path)}: {'.'.join(map(str, path))}: no user and no password in an address; set username and"
+        " password_file"
+        for path, url in addresses
+        if "@" in urlsplit(url).netloc
+    ]
 
 
 def _buses(document: Document, site: Site) -> list[str]:
@@ -103,7 +121,12 @@ def _fits(document: Document, site: Site, profiles: dict[str, Profile]) -> list[
 
 def _quantities(document: Document, at: int, meter: Meter, profile: Profile) -> list[str]:
     known = {point.quantity for point in profile.points}
+    strange = [name for name in meter.nodes if name not in known]
     return [
+        f'{document.place(("meter", at, "nodes", name), key=True)}: meter "{meter.id}": nodes: profile {profile.id!r}'
+        f" has no {name!r}; it has {', '.join(sorted(known))}"
+        for name in strange
+    ] + [
         f'{_place(document, at, "quantities")}: meter "{meter.id}": profile {profile.id!r} has no {name!r};'
         f" it has {', '.join(sorted(known))}"
         for name in meter.quantities or []

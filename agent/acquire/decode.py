@@ -8,13 +8,19 @@ Sources: IEEE 754-2019 section 3.4 (binary32, binary64); Modbus Application Prot
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
+from math import isfinite
 
 from agent.acquire.points import Enc, Part, Point, Raw
 from shared.quantity import INT64_MAX, INT64_MIN
 
 _DIGITS = 10_000  # one mod10k word holds 0..9999
+_FLOATS = {"f32": struct.Struct(">f"), "f64": struct.Struct(">d")}
+
+Read = Callable[[bytes], tuple[Raw | None, int | None]]
+BlockReader = Callable[[Sequence[int]], tuple[dict[str, Raw | None], dict[str, int | None]]]
 
 
 def packed(words: Sequence[int]) -> bytes:
@@ -43,15 +49,23 @@ def number(bits: int, part: Part) -> int | None:
         >>> number(0xFFFF, Part(0, 1, 3, "int16")), number(0x1234, Part(0, 1, 3, "bcd16"))
         (-1, 1234)
     """
+    convert = _conversion(part)
+    return bits if convert is None else convert(bits)
+
+
+def _conversion(part: Part) -> Callable[[int], int | None] | None:
+    """Return how bits become a number; None where they are it."""
     if part.type.startswith("int"):
-        width = 16 * part.count
-        return bits - (1 << width) if bits >> (width - 1) else bits
+        sign = 1 << (16 * part.count - 1)
+        return lambda bits: (bits ^ sign) - sign
     if part.type.startswith("bcd"):
-        digits = f"{bits:x}"
-        return int(digits) if digits.isdecimal() else None
-    if part.type.startswith("mod10k"):
-        return _mod10k(bits, part.count)
-    return bits
+        return _bcd
+    return partial(_mod10k, count=part.count) if part.type.startswith("mod10k") else None
+
+
+def _bcd(bits: int) -> int | None:
+    digits = f"{bits:x}"
+    return int(digits) if digits.isdecimal() else None
 
 
 def _mod10k(bits: int, count: int) -> int | None:
@@ -66,25 +80,17 @@ def _mod10k(bits: int, count: int) -> int | None:
 
 def exact(raw: int, enc: Enc) -> Fraction | None:
     """Return the exact value of a raw register, before its multiplier; None for NaN and infinity."""
-    parts = _binary(raw, enc)
-    if parts is None:
-        return None
-    mantissa, exponent = parts
-    return Fraction(mantissa << exponent) if exponent >= 0 else Fraction(mantissa, 1 << -exponent)
+    ratio = _ratio(raw, enc)
+    return None if ratio is None else Fraction(*ratio)
 
 
-def _binary(raw: int, enc: Enc) -> tuple[int, int] | None:
-    """Return m, e with value = m x 2^e."""
+def _ratio(raw: int, enc: Enc) -> tuple[int, int] | None:
+    """Return a raw value exactly, as a fraction of two integers."""
     if enc == "int":
-        return raw, 0
-    fraction_bits, bias, top = (23, 127, 0xFF) if enc == "f32" else (52, 1023, 0x7FF)
-    exponent = raw >> fraction_bits & top
-    fraction = raw & ((1 << fraction_bits) - 1)
-    if exponent == top:
-        return None
-    mantissa = fraction | (1 << fraction_bits) if exponent else fraction
-    sign = raw >> (31 if enc == "f32" else 63)
-    return (-mantissa if sign else mantissa), max(exponent, 1) - bias - fraction_bits
+        return raw, 1
+    written = _FLOATS[enc]
+    value: float = written.unpack(raw.to_bytes(written.size, "big"))[0]
+    return value.as_integer_ratio() if isfinite(value) else None
 
 
 def count(raw: int, enc: Enc, mult: Fraction) -> int | None:
@@ -94,16 +100,15 @@ def count(raw: int, enc: Enc, mult: Fraction) -> int | None:
         >>> count(5, "int", Fraction(1, 2)), count(7, "int", Fraction(1, 2)), count(0x7FC00000, "f32", Fraction(1))
         (2, 4, None)
     """
-    parts = _binary(raw, enc)
-    if parts is None:
+    return _counted(raw, enc, mult.numerator, mult.denominator)
+
+
+def _counted(raw: int, enc: Enc, over: int, under: int) -> int | None:
+    ratio = _ratio(raw, enc)
+    if ratio is None:
         return None
-    mantissa, exponent = parts
-    above, below = mantissa * mult.numerator, mult.denominator
-    if exponent >= 0:
-        above <<= exponent
-    else:
-        below <<= -exponent
-    rounded = _half_even(above, below)
+    above, below = ratio[0] * over, ratio[1] * under
+    rounded = above if below == 1 else _half_even(above, below)
     return rounded if INT64_MIN <= rounded <= INT64_MAX else None
 
 
@@ -143,32 +148,47 @@ def exact_sum(point: Point, raws: Sequence[int]) -> Fraction | None:
     return total
 
 
-def point_raw(block: bytes, address: int, point: Point) -> tuple[Raw | None, int | None]:
-    """Return raw and rounded value of a point out of the bytes of a block that begins at ``address``."""
-    if len(point.parts) == 1:  # nearly always: keep it short, it runs for every value of every poll
-        part = point.parts[0]
-        start = 2 * (part.address - address)
-        return combine(point, (part_raw(block[start : start + 2 * part.count], part, point.na),))
-    return combine(
-        point,
-        [part_raw(block[2 * (p.address - address) : 2 * (p.end - address)], p, point.na) for p in point.parts],
-    )
-
-
 def block_values(
     words: Sequence[int], address: int, points: Sequence[Point]
 ) -> tuple[dict[str, Raw | None], dict[str, int | None]]:
-    """Return registers (raw) and instantaneous values (counts) of a block read, by quantity."""
-    block = packed(words)
-    registers: dict[str, Raw | None] = {}
-    values: dict[str, int | None] = {}
-    for point in points:
-        raw, value = point_raw(block, address, point)
-        if point.kind == "register":
-            registers[point.quantity] = raw
-        else:
-            values[point.quantity] = value
-    return registers, values
+    """Return registers (raw) and instantaneous values (counts) of a block read that begins at ``address``."""
+    return block_reader(address, points)(words)
+
+
+def block_reader(address: int, points: Sequence[Point]) -> BlockReader:
+    """Return how the words of such a block are read: to be made once, it runs at every poll."""
+    registers = [(point.quantity, _reader(point, address)) for point in points if point.kind == "register"]
+    others = [(point.quantity, _reader(point, address)) for point in points if point.kind != "register"]
+
+    def read(words: Sequence[int]) -> tuple[dict[str, Raw | None], dict[str, int | None]]:
+        block = packed(words)
+        return {name: of(block)[0] for name, of in registers}, {name: of(block)[1] for name, of in others}
+
+    return read
+
+
+def _reader(point: Point, address: int) -> Read:
+    """Return how a point is read out of the bytes of a block."""
+    spans = [(2 * (part.address - address), 2 * (part.end - address), part) for part in point.parts]
+    if len(spans) == 1 and not isinstance(point.mult, tuple):
+        return _single(point, *spans[0], point.mult)
+    return lambda block: combine(point, [part_raw(block[i:j], part, point.na) for i, j, part in spans])
+
+
+def _single(point: Point, first: int, stop: int, part: Part, mult: Fraction) -> Read:
+    """Return how a point of one part is read; what the profile settles is settled here, once."""
+    na, enc, over, under, convert = point.na, point.enc, mult.numerator, mult.denominator, _conversion(part)
+    order = part.word_order if part.word_order == part.byte_order else None
+
+    def read(block: bytes) -> tuple[Raw | None, int | None]:
+        octets = block[first:stop]
+        bits = int.from_bytes(octets, order) if order else pattern(octets, part)
+        if bits in na or (raw := convert(bits) if convert else bits) is None:
+            return None, None
+        value = _counted(raw, enc, over, under)
+        return (None, None) if value is None else (raw, value)
+
+    return read
 
 
 def text(words: Sequence[int], point: Point) -> str | None:

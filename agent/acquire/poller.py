@@ -16,14 +16,14 @@ from shared.clock import Clock
 from shared.errors import ReadError
 
 Deliver = Callable[[BlockRead], None]
-Failed = Callable[[str, str], None]  # meter, reason
+Failed = Callable[[str, ReadError], None]  # meter, why
 Identified = Callable[[str, str | None], None]  # meter, serial or None where it has none
 
 ILLEGAL_ADDRESS = 2
 _NO_SUCH_THING = frozenset({1, ILLEGAL_ADDRESS, 3})  # the meter lives and lacks what was asked
-_UNIT_IS_SILENT = frozenset({10, 11})  # the gateway speaks for a unit that does not
 _GUARD_US = 250_000
 _IDENTITY_US = 3600 * US
+_IDENTITY_AGAIN_US = 300 * US  # after a refusal
 _BACK_OFF_US = (1 * US, 30 * US)
 _LINK_BACK_OFF_US = (US // 2, 5 * US)
 _LEAST_SLACK_US = 50_000
@@ -53,6 +53,7 @@ class _Course:
     breaker: Breaker
     due: Tick = _NEVER_YET
     identity_due: int = 0  # [us since boot]
+    nameless: bool = False  # it kept silent when asked for its identity, and so is probed by a block
     holes: dict[int, int] = field(default_factory=dict)  # block that does not exist -> when to try it again [us, boot]
 
 
@@ -124,6 +125,12 @@ class Poller:
                     await self._read_all([(course, block) for block in course.blocks], calls, None)
         finally:
             await self._driver.close()
+
+    def identify_soon(self, meter: str) -> None:
+        """Read the identity of a meter in the next slack, because its registers make it doubtful."""
+        for course in self._courses:
+            if course.target.id == meter:
+                course.identity_due = 0
 
     def _due(self) -> list[_Course]:
         now = self._clock.wall()
@@ -213,15 +220,17 @@ class Poller:
             self._link.failed(now)
             for other in self._courses:  # nobody behind the link can answer: each is told, none is tried
                 self.counts[other.target.id].failed += 1
-                calls.failed(other.target.id, str(error))
+                other.identity_due = 0
+                calls.failed(other.target.id, error)
             return
-        if isinstance(error, Refused) and error.code not in _UNIT_IS_SILENT:
+        if isinstance(error, Refused) and error.lives:
             self._alive(course)
             self.counts[meter].refused += 1
         else:
             course.breaker.failed(now)
+            course.identity_due = 0  # what comes back may be another meter
         self.counts[meter].failed += 1
-        calls.failed(meter, str(error))
+        calls.failed(meter, error)
 
     def _alive(self, course: _Course) -> None:
         course.breaker.succeeded()
@@ -272,7 +281,7 @@ class Poller:
         """Ask for the identity when it is due, else for a block: the answer shows that the meter lives."""
         due = self._clock.boot() >= course.identity_due
         silent = course.breaker.is_open or self._link.is_open
-        if due and (course.target.profile.serial is not None or not silent):
+        if due and not (silent and (course.target.profile.serial is None or course.nameless)):
             await self._identify(course, timeout_s, calls)
         elif silent:
             await self._read(course, course.blocks[0], timeout_s, calls)
@@ -284,8 +293,17 @@ class Poller:
                 serial = await self._driver.identity(meter, timeout_s)
             except ReadError as error:
                 if not isinstance(error, Refused) or error.code not in _NO_SUCH_THING:
-                    self._note(course, error, calls)
+                    self._without_name(course, error, calls)
                     return
             self._alive(course)
+            course.nameless = False
         course.identity_due = self._clock.boot() + _IDENTITY_US
         calls.identified(meter.id, serial)
+
+    def _without_name(self, course: _Course, error: ReadError, calls: _Calls) -> None:
+        """Try a refused identity later; one that is met with silence by a living meter is no proof of its death."""
+        lives = isinstance(error, Refused) and error.lives
+        course.nameless = course.nameless or not (lives or course.breaker.is_open)
+        self._note(course, error, calls)
+        if lives or course.nameless:
+            course.identity_due = self._clock.boot() + _IDENTITY_AGAIN_US

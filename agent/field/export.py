@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from agent.config import Site
-from agent.ship.outbox import Outbox
+from agent.ship.outbox import Outbox, exists
 from shared.errors import ConfigError
 
 
@@ -14,7 +14,7 @@ def write(site: Site, out: Path) -> int:
     Raises:
         ConfigError: nothing was sealed yet, or the file cannot be written.
     """
-    if not site.outbox.exists():
+    if not exists(site.outbox):
         raise ConfigError(f"{site.outbox}: nothing was sealed yet")
     outbox = Outbox(site.outbox, look=True)
     try:

@@ -10,7 +10,7 @@ from agent.config import Site
 from agent.daemon import Agent
 from agent.lifetime import alone
 from agent.metrics import serve
-from shared import envelope, log
+from shared import envelope, log, systemd
 from shared.batch import decode
 from shared.clock import SystemClock
 from shared.errors import LinkDown
@@ -18,7 +18,7 @@ from shared.intervals import Intervals
 from shared.quantity import QUANTITIES
 from shared.release import instant
 
-_LOOK_AGAIN = 10  # for the approval of a person [s]
+_LOOK_AGAIN = 5  # for the approval of a person [s]
 
 
 def run_until_stopped(site: Site, profiles: dict[str, Profile]) -> None:
@@ -32,11 +32,16 @@ def run_until_stopped(site: Site, profiles: dict[str, Profile]) -> None:
 
 def _assembled(site: Site, profiles: dict[str, Profile]) -> Agent:
     """Return the agent, waiting for the approval of a pending enrolment."""
+    told = ""
     while True:
         try:
             return main.assemble(site, profiles, SystemClock())
         except LinkDown as error:
-            log.Log(__name__).warning("enrolment_pending", reason=str(error))
+            if str(error) != told:
+                told = str(error)
+                log.Log(__name__).warning("enrolment_pending", reason=told)
+                systemd.notify("READY=1\nSTATUS=waits for its enrolment")
+            systemd.notify("WATCHDOG=1")
             time.sleep(_LOOK_AGAIN)
 
 

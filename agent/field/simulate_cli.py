@@ -11,7 +11,7 @@ from typing import get_args
 
 import click
 
-from agent.acquire.profile import Profile, narrow
+from agent.acquire.points import Profile
 from agent.config import Meter
 from agent.config import Site as SiteFile
 from agent.field import simulate_faults
@@ -40,7 +40,7 @@ def _meter(site: SiteFile, meter: Meter, profile: Profile, starts: Starts) -> Si
     modbus, opcua = site.modbus_tcp.get(meter.bus), site.opcua.get(meter.bus)
     return SimMeter(
         id=meter.id,
-        profile=narrow(profile, None, meter.factor),
+        profile=profile,  # `sitefile` has put its quantities and multiplier in already
         role=meter.role,
         serial=meter.serial,
         max_power=meter.max_power,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from agent.config import Site
-from agent.ship.outbox import Outbox
+from agent.ship.outbox import Outbox, exists
 from shared.release import instant
 
 
@@ -13,7 +13,7 @@ def standing(site: Site) -> dict[str, Any]:
         "agent": site.agent, "site": site.site, "enrolled": False, "epoch": None, "sealed": 0, "acked": 0, "waiting": 0,
         "sealed_until": None, "checkpoint": None, "silent": {},
     }  # fmt: skip
-    if not site.outbox.exists():
+    if not exists(site.outbox):
         return found
     outbox = Outbox(site.outbox, look=True)
     try:

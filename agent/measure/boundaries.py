@@ -1,9 +1,10 @@
 """From reads to sealed spans: the timeline of boundaries and the lines of all meters along it.
 
-Rules of this file: pure, told the time. A boundary once passed is never opened again, so a wall clock that steps back
-makes one long interval instead of two of the same name; boundaries that a step jumped over were never passed and stay
-unknown. Nothing waits longer for a boundary than two poll periods. A restart continues where the last seal ended if
-it comes before the next boundary of the same boot; else what was missed is a named gap.
+Rules of this file: pure, told the time. A boundary once passed is never opened again, also after a restart, so a wall
+clock that steps back makes one long interval instead of two of the same name; boundaries that a step jumped over were
+never passed and stay unknown; a step that is too far for either begins a new timeline. Nothing waits longer for a
+boundary than two poll periods. A restart continues where the last seal ended if it comes before the next boundary of
+the same boot; else what was missed is a named gap.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from shared.intervals import Intervals
 US = 1_000_000
 #: A wall clock that jumps over more boundaries than this begins a new timeline.
 MOST_SKIPPED = 1000
+#: Events that wait are merged when they are more than this; a meter may fail many times a second.
+MOST_EVENTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Builder:
     events: list[Event] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     doubtful: set[str] = field(default_factory=set)  # meters whose identity should be read again
+    latest: int | None = None  # boundary after which no other was ever passed [UTC s]
     _last_values: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -97,10 +101,12 @@ class Builder:
         meter, first = self.meters[read.meter], old[0]
         points = tuple(p for line in old for p in line.reads.points if p.quantity in read.registers)
         reads = BlockReads(meter.id, points, meter.poll, self.tolerance, meter.rating)
+        fresh = Line(meter.id, read.block, first.serial, first.serial_source, reads, carries_statistics=False)
+        if len(old) == 1:  # what the former block brought at the boundaries stands for these registers, too
+            fresh.continues(first)
         for line in old:
             reads.known |= {name: seen for name, seen in line.reads.known.items() if name in read.registers}
             line.reads.points = tuple(p for p in line.reads.points if p.quantity not in read.registers)
-        fresh = Line(meter.id, read.block, first.serial, first.serial_source, reads, carries_statistics=False)
         self.lines.append(fresh)
 
     def _interval_of(self, at: int) -> int | None:
@@ -126,7 +132,9 @@ class Builder:
         if serial is None:
             return
         configured = self.meters[meter].serial
-        if configured is not None and serial != configured:
+        if configured is not None and same_serial(serial, configured):
+            serial = configured
+        elif configured is not None:
             self._note(meter, "serial_mismatch", at, {"device": serial, "config": configured})
         live = list(self._live(meter))
         if any(line.serial_source == "device" and line.serial != serial for line in live):
@@ -149,36 +157,45 @@ class Builder:
                 self.feed(suspect)
 
     def _note(self, meter: str, what: str, at: int, detail: dict[str, object]) -> None:
-        self.events.append(Event(meter, what, at, at, 1, detail))
+        self.add(Event(meter, what, at, at, 1, detail))
+
+    def add(self, event: Event) -> None:
+        """Take note of something that happened."""
+        self.events.append(event)
+        if len(self.events) > MOST_EVENTS:
+            self.events = merged(self.events)
 
     # -- the timeline ------------------------------------------------------------------------------------------------
 
     def open(self, wall: int, boot: int) -> None:
         """Pass a boundary. [UTC s, boot us]"""
-        if not self.opened:
-            self.opened.append((wall, boot))
+        far = MOST_SKIPPED * self.length
+        if self.latest is not None and self.latest - far <= wall <= self.latest:
             return
-        last = self.opened[-1][0]
+        last = self.opened[-1][0] if self.opened else wall - self.length
+        if abs(wall - last) > far:
+            self._restart(wall, boot)
+            return
         if wall <= last:
             return
-        skipped = range(last + self.length, wall, self.length)
-        if len(skipped) > MOST_SKIPPED:
-            self._restart(last, wall, boot, "clock_step")
-            return
-        self.opened += [(missed, None) for missed in skipped]
+        self.opened += [(missed, None) for missed in range(last + self.length, wall, self.length)]
         self.opened.append((wall, boot))
+        self.latest = wall if self.latest is None else max(self.latest, wall)
 
-    def _restart(self, last: int, wall: int, boot: int, reason: str) -> None:
-        self.gaps += [
-            Gap(line.meter, point.quantity, last, wall, reason)
-            for line in self.lines
-            if line.ended is None
-            for point in line.reads.points
-        ]
+    def _restart(self, wall: int, boot: int) -> None:
+        """Begin a new timeline, because the clock was far from right before this boundary or is so now."""
+        first = self.latest
+        if first is not None and first < wall:
+            self.gaps += [
+                Gap(line.meter, point.quantity, first, wall, "clock_step")
+                for line in self.lines
+                if line.ended is None
+                for point in line.reads.points
+            ]
         for line in self.lines:
             line.choices.clear()
             line.statistics.clear()
-        self.opened = [(wall, boot)]
+        self.opened, self.latest = [(wall, boot)], wall
 
     def ready(self, now: int, *, stopping: bool = False) -> Sealable | None:
         """Return what can be sealed at this moment, or None.
@@ -194,7 +211,7 @@ class Builder:
                 break
             settled = count
         ends = [at for at in range(1, settled) if stopping or self.opened[at][0] % self.seal == 0]
-        if not ends and not self.gaps:
+        if not self.opened or not (ends or self.gaps):
             return None
         return self._seal(ends[-1] if ends else 0)
 
@@ -235,6 +252,7 @@ class Builder:
             "wall": wall,
             "boot": boot,
             "boot_id": self.boot_id,
+            "latest": self.latest,
             "lines": [line for line in kept if line is not None],
         }
 
@@ -249,6 +267,7 @@ class Builder:
         wall = state.get("wall")
         if wall is None:
             return
+        self.latest = state["latest"]
         elapsed = max(0, now_wall - wall * US)
         same_boot = state["boot_id"] == self.boot_id
         shift = None if same_boot else now_boot - elapsed
@@ -290,6 +309,17 @@ class Builder:
                 for point in line.reads.points
                 if point.quantity in line.reads.known
             ]
+
+
+def same_serial(told: str, configured: str) -> bool:
+    """Return whether two spellings name one meter: many devices tell their number without its leading zeros.
+
+    >>> same_serial("12345678", "0012345678")
+    True
+    """
+    if told.isdecimal() and configured.isdecimal():
+        return told.lstrip("0") == configured.lstrip("0")
+    return told == configured
 
 
 def merged(events: Sequence[Event]) -> list[Event]:

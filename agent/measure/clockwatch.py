@@ -46,9 +46,11 @@ class ClockWatch:
         return wall - self.offset
 
     def state(self, discipline: Discipline) -> ClockState:
-        """Return what a batch says of the clock, and begin anew."""
+        """Return what a batch says of the clock."""
         boot, wall = self.look
         kept = self.anchors if len(self.anchors) <= MOST else [*self.anchors[: MOST // 2], *self.anchors[-MOST // 2 :]]
-        anchors = (*kept, (boot, wall, discipline.error_us))
+        return ClockState(discipline.status, discipline.by, (*kept, (boot, wall, discipline.error_us)))
+
+    def sealed(self) -> None:
+        """Begin anew: what was seen is in a batch on disk."""
         self.anchors = []
-        return ClockState(discipline.status, discipline.by, anchors)

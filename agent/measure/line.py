@@ -31,6 +31,13 @@ class Line:
     before: dict[str, tuple[int, int]] = field(default_factory=dict)  # run and turns at the last known boundary
     ended: int | None = None  # when another meter took its place [boot us]
 
+    def continues(self, former: "Line") -> None:
+        """Take over reads and runs of the block that brought these registers until now."""
+        self.choices, self.before = dict(former.choices), dict(former.before)
+        self.reads.recent.extend(former.reads.recent)
+        for name in self.reads.runs:
+            self.reads.runs[name], self.reads.turns[name] = former.reads.runs[name], former.reads.turns[name]
+
     def resolve(self, wall: int, boundary: int | None, now: int) -> bool:
         """Return whether it is settled what stands for a boundary.
 
@@ -88,7 +95,8 @@ class Line:
         self.before[name] = place
         if place[0] != before[0] or place[1] > before[1] + 1:
             return raws, flag | Mark.SEAM
-        return raws, flag | (Mark.ROLLOVER if place[1] > before[1] else Mark.NONE)
+        turned = place[1] > min(before[1], first.turns[name])  # before the boundary, or between its two reads
+        return raws, flag | (Mark.ROLLOVER if turned else Mark.NONE)
 
     def seal(self, wall: int) -> None:
         """Keep only what the next batch begins with: the boundary just sealed."""

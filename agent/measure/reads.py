@@ -19,6 +19,8 @@ from shared.registers import number
 #: A register may advance this much faster than the rating before a rollover is taken for a reset (rule E2's margin).
 MARGIN = Fraction(12, 10)
 US_PER_HOUR = 3_600_000_000
+#: Reads kept for boundaries to come; far more than any boundary that is still open can need.
+_RECENT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class BlockReads:
     known: Known = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
     turns: dict[str, int] = field(default_factory=dict)
-    recent: deque[Believed] = field(default_factory=deque)
+    recent: deque[Believed] = field(default_factory=lambda: deque(maxlen=_RECENT))
     suspect: BlockRead | None = None
     events: list[Event] = field(default_factory=list)
 

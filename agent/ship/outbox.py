@@ -6,9 +6,8 @@ not acknowledged is ever deleted; what was sealed is never changed. The hot path
 """
 
 import json
-import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,16 @@ class Sealed:
     epoch: str
     seq: int
     text: str
-    acked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One batch that is not acknowledged."""
+
+    row: int
+    epoch: str
+    seq: int
+    size: int  # [bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,41 +77,58 @@ class Outbox:
         with _translated(path):
             if look:
                 self._db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
+                self._check_version()
                 return
             self._prepare()
             self._db = sqlite3.connect(path, isolation_level=None)
+            self._check_version()
             for setting in _SETTINGS:
                 self._db.execute(setting)
-            self._check()
+            self._check_pages()
 
     def _prepare(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if _version(self.path) < VERSION:
-            from agent.ship.schema import migrate
+            from agent.ship.schema import migrate  # sqlite-utils stays out of a daemon that has nothing to make
 
             migrate(self.path)
 
-    def _check(self) -> None:
+    def _check_version(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise StoreError(f"{self.path}: made by a newer Wattseal (version {version}); install that version again")
+        if version < VERSION:
+            raise StoreError(f"{self.path}: made by an older Wattseal (version {version}); start the agent once")
+
+    def _check_pages(self) -> None:
         found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise StoreError(f"{self.path}: the outbox is damaged ({found}); {_RESCUE.format(path=self.path)}")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != VERSION:
-            raise StoreError(f"{self.path}: made by a newer Wattseal (version {version}); install that version again")
+            raise StoreError(f"{self.path}: the outbox is damaged ({' '.join(found.split())}); {RESCUE}")
 
     def close(self) -> None:
         """Close the database."""
         self._db.close()
 
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        with _translated(self.path):
+            return self._db.execute(query, values).fetchall()
+
+    def _row(self, query: str, values: Sequence[object] = ()) -> Any:  # noqa: ANN401 - a row of whatever columns
+        return next(iter(self._rows(query, values)), None)
+
     # -- small values ------------------------------------------------------------------------------------------------
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - whatever JSON value was put
         """Return a kept value, or None."""
-        row = self._db.execute("SELECT value FROM kept WHERE name = ?", (name,)).fetchone()
+        row = self._row("SELECT value FROM kept WHERE name = ?", (name,))
         return None if row is None else json.loads(row[0])
 
     def put(self, name: str, value: object) -> None:
-        """Keep a JSON value."""
+        """Keep a JSON value.
+
+        Raises:
+            StoreError: the disk refuses; the former value stays.
+        """
         with self._transaction():
             self._put(name, value)
 
@@ -137,57 +162,60 @@ class Outbox:
         epoch = self.get("epoch")
         if epoch is None:
             raise StoreError(f"{self.path}: this agent is not enrolled; run `wattseal agent enroll`")
-        row = self._db.execute(
-            "SELECT seq, jws FROM batch WHERE epoch = ? ORDER BY seq DESC LIMIT 1", (epoch,)
-        ).fetchone()
+        row = self._row("SELECT seq, jws FROM batch WHERE epoch = ? ORDER BY seq DESC LIMIT 1", (epoch,))
         previous = self.get("previous_epoch")
         place = previous and Place(previous[0], previous[1], bytes.fromhex(previous[2]))
         if row is None:
             return Head(epoch, 0, digest(self.get("enrolment")), 0, place)
         return Head(epoch, row[0], digest(row[1]), self.get("config"), place)
 
-    def seal(self, makers: Sequence[Maker], created: int, state: object = None) -> list[Sealed]:
+    def seal(self, makers: Sequence[Maker], created: int, kept: Mapping[str, object] | None = None) -> list[Sealed]:
         """Put the next batches on disk, with what a restart needs, in one commit.
 
         Args:
             makers: Each gives kind and signed string for a place in the chain.
             created: When they are sealed. [UTC us]
-            state: JSON value kept as `state` in the same commit; None keeps the former.
+            kept: JSON values to keep in the same commit, by name.
+
+        Raises:
+            StoreError: the disk refuses; nothing was sealed and nothing kept.
         """
         sealed = []
         with self._transaction():
             for make in makers:
                 head = self.head()
                 kind, text = make(head)
-                sealed.append(Sealed(head.epoch, head.seq + 1, text, acked=False))
+                sealed.append(Sealed(head.epoch, head.seq + 1, text))
                 self._db.execute(
                     "INSERT INTO batch (epoch, seq, kind, created, jws) VALUES (?, ?, ?, ?, ?)",
                     (head.epoch, head.seq + 1, kind, created, text),
                 )
                 if kind == "config":
                     self._put("config", head.seq + 1)
-            if state is not None:
-                self._put("state", state)
+            for name, value in (kept or {}).items():
+                self._put(name, value)
         return sealed
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
-    def waiting(self, after: tuple[int, int] = (0, 0), most: int = 16) -> list[tuple[int, Sealed]]:
-        """Return batches that are not acknowledged, oldest first, with their row ids.
-
-        Args:
-            after: Row id after which to look, and unused; begin with (0, 0).
-            most: How many at most.
-        """
-        rows = self._db.execute(
-            "SELECT id, epoch, seq, jws FROM batch WHERE acked IS NULL AND id > ? ORDER BY id LIMIT ?", (after[0], most)
+    def waiting(self, most: int) -> list[Waiting]:
+        """Return which batches are not acknowledged, oldest first, at most so many."""
+        rows = self._rows(
+            "SELECT id, epoch, seq, length(jws) FROM batch WHERE acked IS NULL ORDER BY id LIMIT ?", (most,)
         )
-        return [(row[0], Sealed(row[1], row[2], row[3], acked=False)) for row in rows]
+        return [Waiting(*row) for row in rows]
 
     def batch(self, epoch: str, seq: int) -> str | None:
         """Return one batch."""
-        row = self._db.execute("SELECT jws FROM batch WHERE epoch = ? AND seq = ?", (epoch, seq)).fetchone()
+        row = self._row("SELECT jws FROM batch WHERE epoch = ? AND seq = ?", (epoch, seq))
         return None if row is None else str(row[0])
+
+    def acked(self, epoch: str) -> int:
+        """Return the highest sequence of an epoch that is acknowledged; 0 if none is."""
+        first = self._row("SELECT seq FROM batch WHERE acked IS NULL AND epoch = ? ORDER BY id LIMIT 1", (epoch,))
+        if first is not None:
+            return int(first[0]) - 1
+        return int(self._row("SELECT MAX(seq) FROM batch WHERE epoch = ?", (epoch,))[0] or 0)
 
     def acknowledge(self, epoch: str, seq: int, seen: Seen, at: int) -> int:
         """Mark all batches of an epoch up to a sequence as durable at the collector; return how many were new.
@@ -200,7 +228,8 @@ class Outbox:
         """
         with self._transaction():
             done = self._db.execute(
-                "UPDATE batch SET acked = ? WHERE epoch = ? AND seq <= ? AND acked IS NULL", (at, epoch, seq)
+                "UPDATE batch INDEXED BY batch_waiting SET acked = ? WHERE epoch = ? AND seq <= ? AND acked IS NULL",
+                (at, epoch, seq),
             )
             self._db.execute(
                 "INSERT OR REPLACE INTO seen (size, log, root, at) VALUES (?, ?, ?, ?)",
@@ -208,24 +237,30 @@ class Outbox:
             )
         return done.rowcount
 
-    def seen(self) -> dict[int, Seen]:
-        """Return every checkpoint that this agent verified, by size."""
-        rows = self._db.execute("SELECT size, log, root FROM seen ORDER BY size")
+    def seen(self, *sizes: int) -> dict[int, Seen]:
+        """Return the verified checkpoints of these sizes and the largest one, by size; empty if there is none yet."""
+        rows = self._rows(
+            "SELECT size, log, root FROM seen"
+            " WHERE size IN (SELECT value FROM json_each(?)) OR size = (SELECT MAX(size) FROM seen)",
+            (json.dumps(sizes),),
+        )
         return {size: Seen(log, size, root) for size, log, root in rows}
 
     def last_seen(self) -> Seen | None:
         """Return the largest verified checkpoint."""
-        row = self._db.execute("SELECT size, log, root FROM seen ORDER BY size DESC LIMIT 1").fetchone()
-        return None if row is None else Seen(row[1], row[0], row[2])
+        return next(iter(self.seen().values()), None)
 
     def count(self) -> dict[str, int]:
         """Return how many batches were sealed and acknowledged."""
-        sealed, acked = self._db.execute("SELECT COUNT(*), COUNT(acked) FROM batch").fetchone()
-        return {"sealed": sealed, "acked": acked, "waiting": sealed - acked}
+        sealed = self._row("SELECT COUNT(*) FROM batch")[0]
+        waiting = self._row("SELECT COUNT(*) FROM batch WHERE acked IS NULL")[0]
+        return {"sealed": sealed, "acked": sealed - waiting, "waiting": waiting}
 
     def texts(self) -> Iterator[str]:
-        """Return every batch in the order of sealing."""
-        return (str(row[0]) for row in self._db.execute("SELECT jws FROM batch ORDER BY id"))
+        """Give every batch in the order of sealing."""
+        with _translated(self.path):
+            for row in self._db.execute("SELECT jws FROM batch ORDER BY id"):
+                yield str(row[0])
 
     def prune(self, before: int) -> int:
         """Delete acknowledged batches created before a time; return how many. [UTC us]
@@ -233,7 +268,7 @@ class Outbox:
         The last batch stays: the next one names its hash. Checkpoints that no batch reports any more go too.
         """
         with self._transaction():
-            old = "acked IS NOT NULL AND created < ? AND id < (SELECT MAX(id) FROM batch)"
+            old = "created < ? AND acked IS NOT NULL AND id < (SELECT MAX(id) FROM batch)"
             done = self._db.execute(f"DELETE FROM batch WHERE {old}", (before,))  # noqa: S608 - a literal of this line
             self._db.execute("DELETE FROM seen WHERE at < ? AND size < (SELECT MAX(size) FROM seen)", (before,))
         return done.rowcount
@@ -244,31 +279,50 @@ class Outbox:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite has rolled back itself when the disk was full
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
 
-_RESCUE = "stop the agent, keep the file, move it away and enrol again: what the collector acknowledged is safe there"
+RESCUE = "stop the agent, keep the file, move it away and enrol again: what the collector acknowledged is safe there"
+#: What to do, by primary result code (sqlite.org/rescode.html).
+_HINTS = {
+    sqlite3.SQLITE_FULL: "free some space; what was sealed is safe",
+    sqlite3.SQLITE_IOERR: "free some space and look at the disk (dmesg); what was sealed is safe",
+    sqlite3.SQLITE_READONLY: "the file or its disk is read-only: give it to the agent's user, or mount it writable",
+    sqlite3.SQLITE_PERM: "give the file to the agent's user",
+    sqlite3.SQLITE_CANTOPEN: "give the file and its folder to the agent's user",
+    sqlite3.SQLITE_BUSY: "another program holds it; stop that program",
+    sqlite3.SQLITE_LOCKED: "another program holds it; stop that program",
+}
 
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        hint = "free some space" if "full" in str(error) else _RESCUE
+    except sqlite3.Error as error:
+        hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, RESCUE)
         raise StoreError(f"{path}: the outbox cannot be used: {error}; {hint}") from error
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}; check data_dir and its owner") from error
 
 
+def exists(path: Path) -> bool:
+    """Return whether an outbox was made.
+
+    Raises:
+        StoreError: its folder cannot be looked into.
+    """
+    with _translated(path):
+        return path.exists()
+
+
 def _version(path: Path) -> int:
     if not path.exists():
         return 0
-    if not os.access(path, os.R_OK | os.W_OK):
-        raise StoreError(f"{path}: cannot be read and written by this user; check its owner")
     db = sqlite3.connect(path)
     try:
         return int(db.execute("PRAGMA user_version").fetchone()[0])

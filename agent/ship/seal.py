@@ -1,15 +1,27 @@
 """Seals bodies into signed batches: the next link of the chain, signed and on disk in one commit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.ship.outbox import Head, Maker, Outbox, Sealed
+from agent.ship.parts import fitting
 from shared import __version__, envelope
-from shared.batch import Batch, Body, ClockState, Config, encode
+from shared.batch import Batch, Body, ClockState, Config, Seen, encode
 from shared.clock import Clock
 from shared.keys import Signer
 
 SOFTWARE = f"wattseal/{__version__}"
+#: A place as long as any, to measure a payload by.
+_ANYWHERE = Head("0" * 32, 2**50, bytes(32), 2**50, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """What all batches of one commit have in common."""
+
+    created: int  # [UTC us]
+    clock: ClockState
+    seen: Seen | None
 
 
 @dataclass(slots=True)
@@ -24,36 +36,42 @@ class Sealer:
     agent: str
     clock_state: Callable[[], ClockState]
 
-    def seal(self, *bodies: tuple[str, Body], state: object = None) -> list[Sealed]:
+    def seal(self, *bodies: tuple[str, Body], kept: Mapping[str, object] | None = None) -> list[Sealed]:
         """Return the batches, durable on disk in one commit.
 
         Args:
-            bodies: Kinds of WIRE.md section 2 with their bodies; None for a heartbeat.
-            state: What a restart needs, kept in the same commit.
+            bodies: Kinds of WIRE.md section 2 with their bodies; None for a heartbeat. One that is too long for an
+                envelope becomes several batches.
+            kept: JSON values that a restart needs, kept in the same commit.
 
         Raises:
             StoreError: the disk refuses; nothing was sealed.
         """
-        created, clock_state = self.clock.wall(), self.clock_state()
-        makers = [self._maker(kind, body, created, clock_state) for kind, body in bodies]
-        return self.outbox.seal(makers, created, state)
+        now = _Moment(self.clock.wall(), self.clock_state(), self.outbox.last_seen())
+        makers = [self._maker(kind, part, now) for kind, body in bodies for part in self._parts(kind, body, now)]
+        return self.outbox.seal(makers, now.created, kept)
 
-    def _maker(self, kind: str, body: Body, created: int, clock_state: ClockState) -> Maker:
+    def _parts(self, kind: str, body: Body, now: _Moment) -> Iterator[Body]:
+        return fitting(body, lambda part: len(self._payload(_ANYWHERE, kind, part, now).encode()))
+
+    def _maker(self, kind: str, body: Body, now: _Moment) -> Maker:
         def make(head: Head) -> tuple[str, str]:
-            config = head.seq + 1 if kind == "config" else head.config
-            batch = Batch(
-                self.aud, self.site, self.agent, head.epoch, head.seq + 1, head.hash, created, self.clock.boot_id(),
-                clock_state, config, SOFTWARE, self.outbox.last_seen(), kind, body,
-            )  # fmt: skip
-            return kind, envelope.seal(encode(batch), envelope.BATCH, self.signer)
+            return kind, envelope.seal(self._payload(head, kind, body, now), envelope.BATCH, self.signer)
 
         return make
+
+    def _payload(self, head: Head, kind: str, body: Body, now: _Moment) -> str:
+        config = head.seq + 1 if kind == "config" else head.config
+        made = Batch(
+            self.aud, self.site, self.agent, head.epoch, head.seq + 1, head.hash, now.created, self.clock.boot_id(),
+            now.clock, config, SOFTWARE, now.seen, kind, body,
+        )  # fmt: skip
+        return encode(made)
 
     def seal_config(self, settings: dict[str, object]) -> list[Sealed]:
         """Seal the effective configuration if it begins an epoch or differs from the one in force."""
         head = self.outbox.head()
         if head.seq and self.outbox.get("settings") == settings:
             return []
-        sealed = self.seal(("config", Config(None if head.seq else head.previous_epoch, settings)))
-        self.outbox.put("settings", settings)
-        return sealed
+        previous = None if head.seq else head.previous_epoch
+        return self.seal(("config", Config(previous, settings)), kept={"settings": settings})

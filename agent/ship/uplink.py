@@ -2,93 +2,42 @@
 
 Rules of this file: the outbox is the only queue; paho's thread never touches it (its callbacks only hand over to the
 event loop); a PUBACK is flow control and nothing more; what is larger than the broker takes is parked, never looped.
-MQTT 5 first, 3.1.1 when the broker refuses it.
+MQTT 5 first, 3.1.1 when the broker refuses it. A refusal waits as long as silence does.
 """
 
 import asyncio
 import contextlib
 import json
+import random
 import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.ship.outbox import Outbox
-from agent.ship.receipts import Desk
+from agent.ship.broker import Broker
+from agent.ship.outbox import Outbox, Waiting
+from agent.ship.receipts import Desk, Taken
 from agent.ship.window import Window
 from shared import envelope, topics
 from shared.clock import Clock
-from shared.errors import ConfigError, TrustError
+from shared.errors import ConfigError, StoreError, TrustError
 from shared.log import Log
 
 log = Log(__name__)
-PATIENCE = 30_000_000  # [us]
 KEEPALIVE = 30  # [s]
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0  # [s]
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """How to reach the broker."""
-
-    url: str
-    username: str | None = None
-    password_file: str | None = None
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
-
-    @property
-    def host(self) -> str:
-        """Return the host name."""
-        return urlsplit(self.url).hostname or ""
-
-    @property
-    def port(self) -> int:
-        """Return the port; 8883 with TLS, 1883 without, unless the address has one."""
-        return urlsplit(self.url).port or (8883 if self.secure else 1883)
-
-    @property
-    def secure(self) -> bool:
-        """Return whether the link is TLS."""
-        return urlsplit(self.url).scheme == "mqtts"
-
-    def password(self) -> str | None:
-        """Return the password from its file.
-
-        Raises:
-            ConfigError: it cannot be read.
-        """
-        if self.password_file is None:
-            return None
-        try:
-            return Path(self.password_file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(f"uplink.password_file: {self.password_file}: {error.strerror}") from error
-
-    def context(self) -> ssl.SSLContext:
-        """Return the TLS settings.
-
-        Raises:
-            ConfigError: a certificate or key cannot be used.
-        """
-        try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-            if self.cert_file:
-                context.load_cert_chain(self.cert_file, self.key_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"uplink: certificates cannot be used: {error}; check ca_file, cert_file, key_file"
-            ) from error
-        return context
+#: Room that a PUBLISH packet takes beside its payload. [bytes]
+_OVERHEAD = 512
+#: Largest packet that we take; a receipt is far smaller. [bytes]
+_MOST_BYTES = 300_000
+#: CONNACK: unsupported protocol version (MQTT 5 section 3.2.2.2).
+_NOT_V5 = 0x84
+_V5, _V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 
 
 @dataclass(slots=True)
@@ -116,12 +65,15 @@ class Uplink:
     birth: Callable[[], dict[str, object]]
     counters: Counters = field(default_factory=Counters)
     connected: bool = False
-    protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
+    protocol: MQTTProtocolVersion = _V5
+    first_retry: float = FIRST_RETRY  # [s]
     _client: mqtt.Client | None = None
     _limit: int = envelope.LIMIT
     _parked: set[int] = field(default_factory=set)
     _inbox: asyncio.Queue[tuple[str, Any]] = field(default_factory=asyncio.Queue)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _understood: bool = False  # whether the broker speaks the version that was tried
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def kick(self) -> None:
         """Send soon: something was sealed."""
@@ -135,40 +87,48 @@ class Uplink:
                 group.create_task(self._read_for_ever())
                 group.create_task(self._send_for_ever())
         finally:
-            self._close()
+            self._leave()
 
     # -- connecting --------------------------------------------------------------------------------------------------
 
     async def _connect_for_ever(self) -> None:
-        pause = FIRST_RETRY
+        pause = self.first_retry
         while True:
-            if self._client is None:
-                good = await self._connect()
-                pause = FIRST_RETRY if good else min(pause * 2, LAST_RETRY)
-            await self.clock.sleep(0.2 if self._client is not None else pause)
+            welcome = await self._session()
+            pause = self.first_retry if welcome else min(pause * 2, LAST_RETRY)
+            await self.clock.sleep(pause * (0.75 + 0.5 * random.random()))  # noqa: S311 - jitter, no secret
 
-    async def _connect(self) -> bool:
-        client = self._new_client(asyncio.get_running_loop())
+    async def _session(self) -> bool:
+        """Hold one connection to its end; return whether the broker took it."""
         try:
-            await asyncio.to_thread(client.connect, self.broker.host, self.broker.port, KEEPALIVE)
-        except (OSError, ValueError) as error:
+            client = self._new_client(asyncio.get_running_loop())
+            await asyncio.to_thread(client.connect, self.broker.host, self.broker.port, KEEPALIVE, **self._properties())
+        except (OSError, ValueError, ConfigError) as error:
             log.warning("broker_unreachable", broker=self.broker.url, reason=str(error) or type(error).__name__)
             return False
         link = client.socket()
         if isinstance(link, socket.socket):  # without this a receipt waits 44 ms for a delayed ACK
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client = client
+        self._over.clear()
+        self._understood = False
         client.loop_start()
-        return True
+        await self._over.wait()
+        welcome, self._client, self.connected = self.connected, None, False
+        newer = self.protocol == _V5 and not self._understood  # perhaps the broker speaks only the older version
+        self.protocol = _V311 if newer else _V5
+        await asyncio.to_thread(client.loop_stop)
+        return welcome
 
     def _new_client(self, loop: asyncio.AbstractEventLoop) -> mqtt.Client:
-        extra: dict[str, Any] = {} if self.protocol == MQTTProtocolVersion.MQTTv5 else {"clean_session": True}
+        extra: dict[str, Any] = {} if self.protocol == _V5 else {"clean_session": True}
         name, version = f"wattseal-{self.agent}", CallbackAPIVersion.VERSION2
         client = mqtt.Client(version, client_id=name, protocol=self.protocol, reconnect_on_failure=False, **extra)
         if self.broker.username:
             client.username_pw_set(self.broker.username, self.broker.password())
-        if self.broker.secure:
-            client.tls_set_context(self.broker.context())
+        context = self.broker.context()
+        if context is not None:
+            client.tls_set_context(context)
         client.will_set(topics.state(self.agent), self._state(alive=False), qos=1, retain=True)
 
         def post(kind: str, value: Any) -> None:  # noqa: ANN401 - whatever a callback brings
@@ -182,14 +142,25 @@ class Uplink:
         client.on_message = lambda _client, _data, message: post("message", message)
         return client
 
+    def _properties(self) -> dict[str, Any]:
+        if self.protocol != _V5:
+            return {}
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho ships no types for it
+        properties.MaximumPacketSize = _MOST_BYTES
+        return {"properties": properties}
+
     def _state(self, *, alive: bool) -> str:
         return json.dumps({"agent": self.agent, "alive": alive, **(self.birth() if alive else {})})
 
-    def _close(self) -> None:
-        client, self._client, self.connected = self._client, None, False
+    def _leave(self) -> None:
+        """Say good-bye: a broker that is left politely does not publish the will."""
+        client, self._client = self._client, None
         if client is not None:
+            if self.connected:
+                client.publish(topics.state(self.agent), self._state(alive=False), qos=0, retain=True)
             client.disconnect()
             client.loop_stop()
+        self.connected = False
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -206,33 +177,26 @@ class Uplink:
     def _on_connect(self, client: mqtt.Client, reason: Any, properties: Properties | None) -> None:  # noqa: ANN401 - paho's
         if client is not self._client:
             return
+        self._understood = reason.value != _NOT_V5
         if reason.is_failure:
-            log.warning("broker_refuses", broker=self.broker.url, reason=str(reason), protocol=self.protocol)
-            self._drop(client)
+            log.warning("broker_refuses", broker=self.broker.url, reason=str(reason), protocol=self.protocol.name)
+            self._over.set()
             return
         self.connected = True
         self.counters.connects += 1
         allowed = getattr(properties, "MaximumPacketSize", None)
-        self._limit = min(envelope.LIMIT, allowed - 512) if allowed else envelope.LIMIT
+        self._limit = min(envelope.LIMIT, allowed - _OVERHEAD) if allowed else envelope.LIMIT
         client.subscribe(topics.receipt(self.agent), qos=1)
         client.publish(topics.state(self.agent), self._state(alive=True), qos=1, retain=True)
         self.window.reset()
         self._parked.clear()
-        log.info("broker_connected", broker=self.broker.url, protocol=self.protocol)
+        log.info("broker_connected", broker=self.broker.url, protocol=self.protocol.name)
         self.kick()
 
     def _on_disconnect(self, client: mqtt.Client, reason: Any) -> None:  # noqa: ANN401 - paho's
         if client is self._client:
-            if self.connected:
-                log.warning("broker_lost", broker=self.broker.url, reason=str(reason))
-            self._drop(client)
-
-    def _drop(self, client: mqtt.Client) -> None:
-        if not self.connected:  # refused before it began: perhaps it speaks only the other version
-            newer = self.protocol == MQTTProtocolVersion.MQTTv5
-            self.protocol = MQTTProtocolVersion.MQTTv311 if newer else MQTTProtocolVersion.MQTTv5
-        self._client, self.connected = None, False
-        client.loop_stop()
+            log.warning("broker_lost", broker=self.broker.url, reason=str(reason), protocol=self.protocol.name)
+            self._over.set()
 
     def _on_message(self, payload: bytes) -> None:
         self.counters.receipts += 1
@@ -244,40 +208,62 @@ class Uplink:
                 "receipt_refused", reason=error.reason, said=str(error)
             )
             return
+        except StoreError as error:  # receipts are cumulative: the next one tells it again
+            log.error("receipt_not_kept", said=str(error))  # noqa: TRY400 - a full disk is no bug of ours
+            return
         self.counters.acknowledged += taken.acked
         for rejected in taken.rejected:
-            log.error("batch_rejected", reason=rejected.reason)
+            log.error("batch_rejected", reason=rejected.reason, hash=rejected.hash.hex())
         if taken.missing:
-            self.window.reset()
+            self._again(taken)
         if taken.acked or taken.missing:
             self.kick()
+
+    def _again(self, taken: Taken) -> None:
+        lacking = [
+            one.row
+            for one in self._waiting()
+            if one.epoch == taken.epoch and any(first <= one.seq <= last for first, last in taken.missing)
+        ]
+        self.window.again(lacking, self.clock.boot())
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
     async def _send_for_ever(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), timeout=5)
+            with contextlib.suppress(TimeoutError):  # not wait_for, which in Python 3.11 can swallow a cancellation
+                async with asyncio.timeout(self._look_every()):
+                    await self._wake.wait()
             self._wake.clear()
             if self.connected and self._client is not None:
                 self._send(self._client)
 
+    def _look_every(self) -> float:
+        """Return how often to look for batches whose receipt did not come. [s]"""
+        return min(5.0, self.window.patience / 2_000_000)
+
+    def _waiting(self) -> list[Waiting]:
+        return self.outbox.waiting(self.window.size + len(self._parked))
+
     def _send(self, client: mqtt.Client) -> None:
-        waiting = dict(self.outbox.waiting(most=self.window.size + len(self._parked)))
-        sendable = [row for row in waiting if row not in self._parked]
-        for row in self.window.due(sendable, self.clock.boot()):
-            text = waiting[row].text
-            if len(text) > self._limit:
-                self._parked.add(row)
-                self.counters.oversize += 1
-                log.error("batch_over_broker_limit", seq=waiting[row].seq, bytes=len(text), limit=self._limit)
+        waiting = {one.row: one for one in self._waiting() if one.row not in self._parked}
+        for row in self.window.due(list(waiting), self.clock.boot()):
+            one = waiting[row]
+            if one.size > self._limit:
+                self._park(one)
                 continue
+            text = self.outbox.batch(one.epoch, one.seq)
             client.publish(topics.batch(self.agent), text, qos=1, properties=self._expiry())
             self.counters.sent += 1
 
+    def _park(self, one: Waiting) -> None:
+        self._parked.add(one.row)
+        self.counters.oversize += 1
+        log.error("batch_over_broker_limit", seq=one.seq, bytes=one.size, limit=self._limit)
+
     def _expiry(self) -> Properties | None:
         """Return an hour of message expiry: the outbox sends again anyway, so the broker's queue stays bounded."""
-        if self.protocol != MQTTProtocolVersion.MQTTv5:
+        if self.protocol != _V5:
             return None
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # paho ships no types for it
         properties.MessageExpiryInterval = 3600

@@ -66,7 +66,7 @@ def believe(
     try:
         key = _approved(enrolled, found.kid)
         ring = {} if enrolled is None else {found.kid: enrolled.verifier}
-        payload = envelope.believe(found.text, envelope.BATCH, ring)
+        payload = envelope.believe_parts(found, envelope.BATCH, ring)
         agent = agent or key.agent
         if key.state == REVOKED:
             return Refused(arrival, "revoked", f"key {key.kid} of agent {key.agent} is revoked", agent)
@@ -97,4 +97,5 @@ def _head(payload: bytes) -> Head | None:
 
 def printable(text: str, limit: int = 300) -> str:
     """Return text that every database and terminal takes."""
-    return "".join(char if char.isprintable() else "?" for char in text[:limit])
+    shown = text[:limit]
+    return shown if shown.isprintable() else "".join(char if char.isprintable() else "?" for char in shown)

@@ -102,7 +102,8 @@ class EmbeddedBroker:
         self._thread.start()
         if not self._ready.wait(_WITHIN) or self._error is not None:
             said = str(self._error or "no answer")
-            raise ConfigError(f"mqtt: the embedded broker cannot listen on {self.host}:{self.port}: {said}")
+            hint = "stop what listens there, or choose another embedded_listen"
+            raise ConfigError(f"mqtt: the embedded broker cannot listen on {self.host}:{self.port}: {said}; {hint}")
         log.info("broker_started", host=self.host, port=self.port)
 
     def stop(self) -> None:

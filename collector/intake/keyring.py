@@ -4,13 +4,18 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from collector.intake.admit import Key
 from collector.store.schema import keyring, ledger_bytes
 from shared.keys import Verifier, from_jwk
 
 APPROVED, PENDING, REVOKED = "approved", "pending", "revoked"
+
+# Built once: to build a statement costs more than to run it.
+_AMONG = keyring.c.kid.in_(bindparam("kids", expanding=True))
+_KEYS = select(keyring).where(_AMONG, keyring.c.role == "agent")
+_STATES = select(keyring.c.kid, keyring.c.state).where(_AMONG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ def of(connection: Connection, kids: Iterable[str]) -> dict[str, Enrolled]:
     wanted = set(kids)
     if not wanted:
         return {}
-    rows = connection.execute(select(keyring).where(keyring.c.kid.in_(wanted), keyring.c.role == "agent"))
+    rows = connection.execute(_KEYS, {"kids": list(wanted)})
     return {row.kid: _enrolled(row.kid, row.agent, row.site, row.state, row.enrolment_hash, row.jwk) for row in rows}
 
 
@@ -40,7 +45,7 @@ def states(connection: Connection, kids: Iterable[str]) -> dict[str, str]:
     wanted = set(kids)
     if not wanted:
         return {}
-    rows = connection.execute(select(keyring.c.kid, keyring.c.state).where(keyring.c.kid.in_(wanted)))
+    rows = connection.execute(_STATES, {"kids": list(wanted)})
     return {row.kid: row.state for row in rows}
 
 

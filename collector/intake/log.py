@@ -25,6 +25,12 @@ from shared.record import Record
 _HEAD = 1
 _MOST_REMEMBERED = 200_000
 
+# Built once: to build a statement costs more than to run it.
+_LOCKED = select(log_head.c.size, log_head.c.time, log_head.c.fence).with_for_update()
+_SIZE = select(log_head.c.size)
+_MOVE = update(log_head).where(log_head.c.id == _HEAD)
+_ADD, _ADD_BYTES, _ADD_NODES = insert(ledger), insert(ledger_bytes), insert(log_node)
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -107,12 +113,10 @@ class Tail:
         """Write what was added, and the head."""
         if not self._rows:
             return
-        self.connection.execute(insert(ledger), self._rows)
-        self.connection.execute(insert(ledger_bytes), self._bytes)
-        self.connection.execute(insert(log_node), self._fresh)
-        self.connection.execute(
-            update(log_head).where(log_head.c.id == _HEAD).values(size=self.size, time=self.time)
-        )  # fmt: skip
+        self.connection.execute(_ADD, self._rows)
+        self.connection.execute(_ADD_BYTES, self._bytes)
+        self.connection.execute(_ADD_NODES, self._fresh)
+        self.connection.execute(_MOVE, {"size": self.size, "time": self.time})
         self._rows, self._bytes, self._fresh = [], [], []
 
 
@@ -151,8 +155,7 @@ class Log:
         Raises:
             StoreError: another collector has taken the log over.
         """
-        columns = (log_head.c.size, log_head.c.time, log_head.c.fence)
-        size, time, fence = connection.execute(select(*columns).with_for_update()).one()
+        size, time, fence = connection.execute(_LOCKED).one()
         if fence != self.fence:
             raise StoreError(f"log {self.id}: another collector has taken it over; this one must stop")
         return Tail(connection, self, Head(size, time), now)
@@ -204,7 +207,7 @@ class Log:
 
     def size(self, connection: Connection) -> int:
         """Return the number of leaves."""
-        return int(connection.execute(select(log_head.c.size)).scalar_one())
+        return int(connection.execute(_SIZE).scalar_one())
 
     def size_at(self, connection: Connection, time: int) -> int:
         """Return the size that the log had at a time. [UTC us]"""

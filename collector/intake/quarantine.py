@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from collector.intake.authentic import Refused
 from collector.store.schema import ledger, quarantine
@@ -15,6 +15,21 @@ MOST_BYTES = 64 * 1024 * 1024
 _BEGINNING = 4096
 _OVERSIZE = 262_144
 _MOST_TOLD = 16
+
+# Built once: to build a statement costs more than to run it.
+_REFUSED = (
+    select(quarantine.c.sha256, quarantine.c.reason)
+    .where(quarantine.c.agent_topic == bindparam("agent"))
+    .where(~select(ledger.c.sha256).where(ledger.c.sha256 == quarantine.c.sha256).exists())
+    .order_by(quarantine.c.id.desc())
+    .limit(_MOST_TOLD)
+)
+_FORKS = (
+    select(ledger.c.sha256)
+    .where(ledger.c.agent == bindparam("agent"), ledger.c.epoch == bindparam("epoch"), ledger.c.state == "fork")
+    .order_by(ledger.c.position.desc())
+    .limit(_MOST_TOLD)
+)
 
 
 def keep(connection: Connection, refused: Sequence[Refused], now: int) -> None:
@@ -54,19 +69,8 @@ def _bound(connection: Connection) -> None:
 
 def rejected(connection: Connection, agent: str, epoch: str) -> tuple[Rejected, ...]:
     """Return what an agent must be told was not taken: the newest refused ones, and forks of its epoch."""
-    accepted = select(ledger.c.sha256).where(ledger.c.sha256 == quarantine.c.sha256)
-    refused = connection.execute(
-        select(quarantine.c.sha256, quarantine.c.reason)
-        .where(quarantine.c.agent_topic == agent, ~accepted.exists())
-        .order_by(quarantine.c.id.desc())
-        .limit(_MOST_TOLD)
-    )
-    forks = connection.execute(
-        select(ledger.c.sha256)
-        .where(ledger.c.agent == agent, ledger.c.epoch == epoch, ledger.c.state == "fork")
-        .order_by(ledger.c.position.desc())
-        .limit(_MOST_TOLD)
-    )
+    refused = connection.execute(_REFUSED, {"agent": agent})
+    forks = connection.execute(_FORKS, {"agent": agent, "epoch": epoch})
     told = [Rejected(bytes(row.sha256), row.reason) for row in refused]
     return (*told, *(Rejected(bytes(digest), "fork") for digest in forks.scalars()))
 

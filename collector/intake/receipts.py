@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from collector.intake import quarantine
 from collector.intake.log import Log
@@ -12,6 +12,20 @@ from shared import receipt
 from shared.errors import ConfigError
 from shared.receipt import MOST_MISSING, Checkpoint, Consistency, Receipt
 
+# Built once: to build a statement costs more than to run it.
+_OF_AGENT = agents.c.agent == bindparam("agent")
+_HEAD = select(chain.c.seq, chain.c.hash, chain.c.last_position).where(
+    chain.c.agent == bindparam("agent"), chain.c.epoch == bindparam("epoch")
+)
+_EPOCH = select(agents.c.epoch).where(_OF_AGENT)
+_SEEN = select(agents.c.seen_size).where(_OF_AGENT)
+_AHEAD = (
+    select(parked.c.seq)
+    .where(parked.c.agent == bindparam("agent"), parked.c.epoch == bindparam("epoch"))
+    .where(parked.c.seq > bindparam("acked"))
+    .order_by(parked.c.seq)
+)
+
 
 def newest(connection: Connection, log: Log, agent: str, now: int) -> str:
     """Return the receipt for the epoch of an agent that spoke last. now: [UTC us]
@@ -19,7 +33,7 @@ def newest(connection: Connection, log: Log, agent: str, now: int) -> str:
     Raises:
         ConfigError: nothing was ever received of that agent.
     """
-    epoch = connection.execute(select(agents.c.epoch).where(agents.c.agent == agent)).scalar_one_or_none()
+    epoch = connection.execute(_EPOCH, {"agent": agent}).scalar_one_or_none()
     if epoch is None:
         raise ConfigError(f"no batch of agent {agent!r} has arrived yet")
     return write(connection, log, agent, epoch, now)
@@ -36,9 +50,7 @@ def everyone(connection: Connection, log: Log, now: int) -> Iterable[tuple[str, 
 def write(connection: Connection, log: Log, agent: str, epoch: str, now: int, point: Checkpoint | None = None) -> str:
     """Return the signed receipt of one epoch. now: [UTC us]"""
     point = point or log.checkpoint(connection)
-    head = connection.execute(
-        select(chain.c.seq, chain.c.hash, chain.c.last_position).where(chain.c.agent == agent, chain.c.epoch == epoch)
-    ).one_or_none()
+    head = connection.execute(_HEAD, {"agent": agent, "epoch": epoch}).one_or_none()
     seq, hashed, position = (0, None, None) if head is None else (head.seq, bytes(head.hash), head.last_position)
     path = [] if position is None else log.inclusion(connection, position, point.size)
     proof = _consistency(connection, log, agent, point)
@@ -52,7 +64,7 @@ def write(connection: Connection, log: Log, agent: str, epoch: str, now: int, po
 
 
 def _consistency(connection: Connection, log: Log, agent: str, point: Checkpoint) -> Consistency | None:
-    seen = connection.execute(select(agents.c.seen_size).where(agents.c.agent == agent)).scalar_one_or_none()
+    seen = connection.execute(_SEEN, {"agent": agent}).scalar_one_or_none()
     if seen is None or seen > point.size:
         return None
     return Consistency(seen, tuple(log.consistency(connection, seen, point.size)))
@@ -60,11 +72,7 @@ def _consistency(connection: Connection, log: Log, agent: str, point: Checkpoint
 
 def missing(connection: Connection, agent: str, epoch: str, acked: int) -> tuple[tuple[int, int], ...]:
     """Return the spans of sequences above `acked` that are not here, as far as later ones are."""
-    waiting = connection.execute(
-        select(parked.c.seq)
-        .where(parked.c.agent == agent, parked.c.epoch == epoch, parked.c.seq > acked)
-        .order_by(parked.c.seq)
-    )
+    waiting = connection.execute(_AHEAD, {"agent": agent, "epoch": epoch, "acked": acked})
     return tuple(holes(acked, list(waiting.scalars())))
 
 

@@ -4,10 +4,10 @@ Everything that decisions need is read at the start in a few queries for the who
 changes is kept here, so that the next arrival sees it, and written at the end in bulk.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from collector.intake import admit, authentic, keyring, quarantine
 from collector.intake.admit import Chain, Decision, Opening, State, Verdict
@@ -23,6 +23,21 @@ MOST_PARKED = 1000
 MOST_PARKED_BYTES = 64 * 1024 * 1024
 
 Epoch = tuple[str, str]
+
+# Built once: to build a statement costs more than to run it.
+_AGENTS = bindparam("agents", expanding=True)
+_MESSAGES = schema.ledger.c.message_hash
+_KNOWN = select(_MESSAGES).where(_MESSAGES.in_(bindparam("hashes", expanding=True)))
+_CHAINS = select(schema.chain).where(schema.chain.c.agent.in_(_AGENTS))
+_SPEAKERS = select(schema.agent).where(schema.agent.c.agent.in_(_AGENTS))
+_PARKED = select(
+    schema.parked.c.message_hash, schema.parked.c.agent, schema.parked.c.epoch, schema.parked.c.seq,
+    schema.parked.c.size,
+).where(schema.parked.c.agent.in_(_AGENTS))  # fmt: skip
+_MOVE_CHAIN = update(schema.chain).where(
+    and_(schema.chain.c.agent == bindparam("a"), schema.chain.c.epoch == bindparam("e"))
+)
+_HEARD = update(schema.agent).where(schema.agent.c.agent == bindparam("a"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +105,15 @@ class Round:
         if not batches:
             return
         hashes = [message_hash(one.message) for one in batches]
-        column = schema.ledger.c.message_hash
-        self._known.update(bytes(one) for one in self._scalars(select(column).where(column.in_(hashes))))
+        self._known.update(bytes(one) for one in self.connection.execute(_KNOWN, {"hashes": hashes}).scalars())
         self._states.update(keyring.states(self.connection, {one.key.kid for one in batches}))
         agents = {one.key.agent for one in batches}
         self._read_chains(agents)
         self._read_speakers(agents)
         self._read_waiting(agents)
 
-    def _scalars(self, query: Select[bytes]) -> Iterable[bytes]:
-        return self.connection.execute(query).scalars()
-
     def _read_chains(self, agents: set[str]) -> None:
-        chain = schema.chain
-        for row in self.connection.execute(select(chain).where(chain.c.agent.in_(agents))):
+        for row in self.connection.execute(_CHAINS, {"agents": list(agents)}):
             known = Chain(row.seq, bytes(row.hash), row.state)
             self._chains[row.agent, row.epoch] = _Row(
                 known, row.kid, row.first_position, row.last_position, row.started_at, fresh=False
@@ -112,15 +122,12 @@ class Round:
     def _read_speakers(self, agents: set[str]) -> None:
         if not agents:
             return
-        agent = schema.agent
-        for row in self.connection.execute(select(agent).where(agent.c.agent.in_(agents))):
+        for row in self.connection.execute(_SPEAKERS, {"agents": list(agents)}):
             self._speakers[row.agent] = _Speaker(row.site, row.epoch, row.seen_size, fresh=False)
 
     def _read_waiting(self, agents: set[str]) -> None:
-        parked = schema.parked
-        columns = (parked.c.message_hash, parked.c.agent, parked.c.epoch, parked.c.seq, parked.c.size)
         self._waiting = {agent: {} for agent in agents}
-        for row in self.connection.execute(select(*columns).where(parked.c.agent.in_(agents))):
+        for row in self.connection.execute(_PARKED, {"agents": list(agents)}):
             self._waiting[row.agent][bytes(row.message_hash)] = (row.epoch, row.seq, row.size)
 
     def refuse(self, refused: Refused) -> Outcome:
@@ -310,24 +317,21 @@ class Round:
     def _write_chains(self) -> None:
         fresh = [_chain_row(key, row) for key, row in self._chains.items() if row.fresh]
         moved = [_chain_row(key, row) for key, row in self._chains.items() if row.moved and not row.fresh]
-        chain = schema.chain
         if fresh:
-            self.connection.execute(insert(chain), fresh)
+            self.connection.execute(insert(schema.chain), fresh)
         if moved:
-            place = and_(chain.c.agent == bindparam("a"), chain.c.epoch == bindparam("e"))
             rows = [{"a": row.pop("agent"), "e": row.pop("epoch"), **row} for row in moved]
-            self.connection.execute(update(chain).where(place), rows)
+            self.connection.execute(_MOVE_CHAIN, rows)
 
     def _write_speakers(self) -> None:
-        agent = schema.agent
         heard = {name: one for name, one in sorted(self._speakers.items()) if one.heard}
         fresh = [self._speaker_row(name, one) for name, one in heard.items() if one.fresh]
         known = [self._speaker_row(name, one) for name, one in heard.items() if not one.fresh]
         if fresh:
-            self.connection.execute(insert(agent), fresh)
+            self.connection.execute(insert(schema.agent), fresh)
         if known:
             rows = [{"a": row.pop("agent"), **row} for row in known]
-            self.connection.execute(update(agent).where(agent.c.agent == bindparam("a")), rows)
+            self.connection.execute(_HEARD, rows)
 
     def _speaker_row(self, name: str, one: _Speaker) -> dict[str, object]:
         return {"agent": name, "site": one.site, "epoch": one.epoch, "seen_size": one.seen, "last_at": self.tail.time}

@@ -7,19 +7,25 @@ available.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 
 from collector.intake.authentic import printable
-from collector.series.codec import RAW, STAT, Records
+from collector.series.codec import STAT, Records, raw_records
 from collector.series.raw import statistics
 from collector.series.registers import Segment
 from shared import registers as rule
 from shared.batch import Batch
 from shared.intervals import Block, Intervals
 from shared.quantity import INT64_MAX, INT64_MIN, QUANTITIES
-from shared.registers import Mark, Register
+from shared.registers import Factor, Mark, Modulus, Register
+
+_ROLLOVER = int(Mark.ROLLOVER)
+_MOST_SAMPLES = 2**32 - 1
+_NOTHING = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,50 +75,58 @@ def _register(
     if rule.advances(levels, register.flags) != list(register.values):
         text = "the values that were sent do not follow from the signed reads; neither is used"
         return Piece(block.meter, name, block.source, None, "G2", text)
-    records = _records(block, register, levels)
-    records["position"], records["since"] = position, since
-    records["unsynchronised"] = batch.clock.status != "S"
-    modulus = _modulus(register)
+    stamp = _Stamp(position, since, batch.clock.status != "S")
+    records = _records(block, register, levels, stamp)
+    modulus = _modulus(register.mod, register.mult)
     serial = None if block.serial is None else printable(block.serial, 64)
     segment = Segment(body.start, body.length, serial, register.enc, _int64(register.step), modulus, records)
     return Piece(block.meter, name, block.source, segment)
 
 
-def _records(block: Block, register: Register, levels: Sequence[int | None]) -> Records:
-    bounds = _bounds(block, register, levels)
-    records = np.zeros(len(levels), RAW)
-    fits = [_fits(level, both) for level, both in zip(levels, bounds, strict=True)]
-    records["known"] = fits
-    records["register"] = [level if fit else 0 for level, fit in zip(levels, fits, strict=True)]
-    records["low"] = [both[0] if both is not None and fit else 0 for both, fit in zip(bounds, fits, strict=True)]
-    records["high"] = [both[1] if both is not None and fit else 0 for both, fit in zip(bounds, fits, strict=True)]
-    records["flags"] = [flag & 0xFFFF for flag in register.flags]
-    records["samples"][1:] = [min(max(count, 0), 2**32 - 1) for count in block.samples]
-    return records
+class _Stamp(NamedTuple):
+    """What all boundaries of a batch have in common."""
+
+    position: int
+    since: int
+    unsynchronised: bool
+
+
+def _records(block: Block, register: Register, levels: Sequence[int | None], stamp: _Stamp) -> Records:
+    counts = (0, *block.samples)
+    if max(counts) > _MOST_SAMPLES or min(counts) < 0:
+        counts = tuple(min(max(count, 0), _MOST_SAMPLES) for count in counts)
+    known = [_fitting(level, both) for level, both in zip(levels, _bounds(block, register, levels), strict=True)]
+    return raw_records(
+        (*(one or _NOTHING), stamp.position, stamp.since, count, flag & 0xFFFF, one is not None, stamp.unsynchronised)
+        for one, flag, count in zip(known, register.flags, counts, strict=True)
+    )
 
 
 def _bounds(block: Block, register: Register, levels: Sequence[int | None]) -> list[tuple[int, int] | None]:
     """Return the bounds of rule 5; for whole counts read once, without rollover, they are read and read + step."""
     mult = register.mult
-    rolls = any(flag & Mark.ROLLOVER for flag in register.flags)
-    twice = any(at is not None and len(at) != 1 for at in block.at)
-    if rolls or twice or register.enc != "int" or isinstance(mult, tuple) or mult.denominator != 1:
+    rolls = any(register.flags) and any(flag & _ROLLOVER for flag in register.flags)
+    if rolls or register.enc != "int" or isinstance(mult, tuple) or mult.denominator != 1 or not rule.once(block.at):
         return rule.bounds(register, block.at)
     step = register.step or 0
     return [None if level is None else (level, level + step) for level in levels]
 
 
-def _fits(level: int | None, both: tuple[int, int] | None) -> bool:
+def _fitting(level: int | None, both: tuple[int, int] | None) -> tuple[int, int, int] | None:
+    """Return register, lowest and highest; None where one is lacking or leaves 64 bits."""
     if level is None or both is None:
-        return False
-    return min(level, both[0]) >= INT64_MIN and max(level, both[1]) <= INT64_MAX
+        return None
+    low, high = both
+    fits = INT64_MIN <= low <= INT64_MAX and INT64_MIN <= high <= INT64_MAX and INT64_MIN <= level <= INT64_MAX
+    return (level, low, high) if fits else None
 
 
-def _modulus(register: Register) -> int | None:
+@lru_cache(maxsize=1024)
+def _modulus(mod: Modulus, mult: Factor) -> int | None:
     """Return by how much registers of two batches may differ at the same boundary. [counts]"""
-    mods = register.mod if isinstance(register.mod, tuple) else (register.mod,)
-    mults = register.mult if isinstance(register.mult, tuple) else (register.mult,)
-    products = [mod * mult for mod, mult in zip(mods, mults, strict=True) if mod]
+    mods = mod if isinstance(mod, tuple) else (mod,)
+    mults = mult if isinstance(mult, tuple) else (mult,)
+    products = [one * factor for one, factor in zip(mods, mults, strict=True) if one]
     if not products or any(one.denominator != 1 for one in products):
         return None
     return _int64(gcd(*(one.numerator for one in products)))

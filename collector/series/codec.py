@@ -3,6 +3,9 @@
 Rules of this file: what `pack` wrote, `unpack` gives back on any machine; a version once used keeps its meaning.
 """
 
+import struct
+from collections.abc import Iterable, Sequence
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -30,6 +33,9 @@ RAW = np.dtype(
     ]
 )  # fmt: skip
 
+#: One boundary register as `RAW` has it, for `raw_records`.
+_ROW = struct.Struct("<5qIHBB")
+
 #: A statistic of one interval.
 STAT = np.dtype([("value", "<i8"), ("position", "<i8"), ("since", "<i8"), ("known", "u1")])
 
@@ -37,6 +43,16 @@ STAT = np.dtype([("value", "<i8"), ("position", "<i8"), ("since", "<i8"), ("know
 VALUE = np.dtype(
     [("value", "<i8"), ("position", "<i8"), ("flags", "<u4"), ("method", "<u2"), ("status", "u1")]
 )  # fmt: skip
+
+
+def raw_records(rows: Iterable[tuple[int, int, int, int, int, int, int, bool, bool]]) -> Records:
+    """Return boundary registers, each in the order of `RAW`; they may not be written to."""
+    return np.frombuffer(b"".join(starmap(_ROW.pack, rows)), RAW)
+
+
+def chained(parts: Sequence[Records]) -> Records:
+    """Return records of one kind, one after the other (numpy's own way compares their types field by field)."""
+    return np.frombuffer(b"".join(part.tobytes() for part in parts), parts[0].dtype)
 
 
 def pack(records: Records) -> bytes:

@@ -7,12 +7,12 @@ is some 180 rows although an agent may seal every interval alone (facts/performa
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
 
-from collector.series.codec import RAW, STAT, Bools, Ints, Records, pack, unpack
+from collector.series.codec import RAW, STAT, Bools, Ints, Records, chained, pack, unpack
 from collector.series.registers import Registers, Segment, agree, empty, join, same_register
 from collector.series.registers import select as choose
 from collector.store.schema import channel, raw_segment, source, stat_segment
@@ -20,8 +20,24 @@ from shared.quantity import INT64_MAX, QUANTITIES
 from shared.registers import Mark
 
 MOST = 64
+_SEAM = int(Mark.SEAM)
 #: No segment is longer: a batch of 256 KiB cannot hold more intervals. [intervals]
 MOST_SPAN = 16_384
+
+
+class _Edge(NamedTuple):
+    """What joining asks of a boundary; plain values, because numpy's are slow one by one."""
+
+    register: int
+    known: bool
+    seam: bool
+
+    @classmethod
+    def of(cls, boundary: np.void) -> "_Edge":
+        """Return the edge of a RAW record; a statistic has none that matters."""
+        if boundary.dtype != RAW:
+            return cls(0, known=True, seam=False)
+        return cls(int(boundary["register"]), bool(boundary["known"]), bool(int(boundary["flags"]) & _SEAM))
 
 
 class _Kept:
@@ -32,7 +48,7 @@ class _Kept:
         self.changed = row is None
         self._added: list[Records] = []
         self._n = segment.n
-        self._end = segment.boundaries[-1]
+        self._end = _Edge.of(segment.boundaries[-1])
 
     def extend(self, after: Segment, position: int) -> bool:
         """Return whether a segment could be added."""
@@ -46,7 +62,7 @@ class _Kept:
             return False
         rest = after.boundaries[1:]
         self._added.append(_shifted(rest, shift) if shift else rest)
-        self._n, self._end = self._n + after.n, self._added[-1][-1]
+        self._n, self._end = self._n + after.n, _Edge.of(self._added[-1][-1])
         self.position, self.changed = max(position, self.position), True
         return True
 
@@ -55,7 +71,7 @@ class _Kept:
         """Return all of it."""
         if not self._added:
             return self.base
-        return replace(self.base, boundaries=np.concatenate([self.base.boundaries, *self._added]))
+        return replace(self.base, boundaries=chained([self.base.boundaries, *self._added]))
 
 
 class Tails:
@@ -119,7 +135,7 @@ def _segment(row: Row[Any], kind: "np.dtype[Any]") -> Segment:
 
 def statistics(start: int, length: int, records: Records) -> Segment:
     """Return statistics of n intervals as a segment, so that they grow by the same rules; entry 0 stands for none."""
-    return Segment(start, length, None, "stat", None, None, np.concatenate([np.zeros(1, STAT), records]))
+    return Segment(start, length, None, "stat", None, None, chained([np.zeros(1, STAT), records]))
 
 
 def _shifted(records: Records, shift: int) -> Records:
@@ -135,13 +151,13 @@ def extended(before: Segment, after: Segment) -> Segment | None:
     return kept.segment if kept.extend(after, 0) else None
 
 
-def _shift(end: np.void, after: Segment) -> int | None:
+def _shift(end: _Edge, after: Segment) -> int | None:
     """Return what the later one's registers gain by what has rolled over before, None where they do not join."""
-    begin = after.boundaries[0]
-    if not end["known"] or not begin["known"]:
+    begin = _Edge.of(after.boundaries[0])
+    if not end.known or not begin.known:
         return None
-    level, value = int(end["register"]), int(begin["register"])
-    if begin["flags"] & Mark.SEAM and not end["flags"] & Mark.SEAM:
+    level, value = end.register, begin.register
+    if begin.seam and not end.seam:
         return None
     if level == value:
         return 0

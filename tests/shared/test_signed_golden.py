@@ -26,9 +26,10 @@ ROW = Row(
 def made() -> dict[str, str]:
     """Return every kind of signed string, from fixed values."""
     point = Checkpoint("wattseal/central/1", 9, HASHES[1])
+    epoch, now = "7f3a9c0e5b1d4286a1c4e8f00b2d6973", 1_772_460_000_000_000
     proof = Receipt(
-        "central", "wattseal/central/1", "dc1-gw1", "7f3a9c0e5b1d4286a1c4e8f00b2d6973", 4, HASHES[0], 7, 1_772_460_000_000_000,
-        ((6, 8),), (Rejected(HASHES[2], "oversize"),), point, HASHES[:2], Consistency(5, HASHES[2:]),
+        "central", "wattseal/central/1", "dc1-gw1", epoch, 4, HASHES[0], 7, now, ((6, 8),),
+        (Rejected(HASHES[2], "oversize"),), point, HASHES[:2], Consistency(5, HASHES[2:]),
     )  # fmt: skip
     public = keys.jwk(SIGNER.verifier)
     body: dict[str, object] = {

@@ -32,12 +32,21 @@ class BlockRead:
     values: Mapping[str, int | None]  # instantaneous quantities [counts of the quantity's unit]
 
 
+#: The gateway speaks for a unit that does not (Modbus Application Protocol V1.1b3 section 7).
+_UNIT_IS_SILENT = frozenset({10, 11})
+
+
 class Refused(ReadError):  # noqa: N818 - names what the device did
     """The device lives and refuses: a Modbus exception reply, or a bad status of a whole OPC UA request."""
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
         self.code = code
+
+    @property
+    def lives(self) -> bool:
+        """Return whether it is the meter that answered, rather than a gateway in its stead."""
+        return self.code not in _UNIT_IS_SILENT
 
 
 class Unreachable(ReadError):  # noqa: N818 - names the state of the link

@@ -60,6 +60,7 @@ class Line:
     clock: LeapClock
     silent: set[str] = field(default_factory=set)
     missing: set[int] = field(default_factory=set)  # addresses that no meter has
+    behind_gateway: set[str] = field(default_factory=set)  # the gateway answers for them that they do not
     down: bool = False
     requests: list[tuple[int, str, int]] = field(default_factory=list)  # when, meter, address; identity is -1
     answer_us: int = ANSWER_US
@@ -77,6 +78,8 @@ class Line:
             self.clock.pass_by(round(timeout_s * US))
             raise ReadError(f"{meter}: no answer")
         self.clock.pass_by(self.answer_us)
+        if meter in self.behind_gateway:
+            raise Refused(f"{meter}: exception 0B", 11)
 
     async def read(self, target: Target, block: Block, timeout_s: float) -> BlockRead:
         sent = self.clock.boot()
@@ -111,8 +114,8 @@ class Run:
             asyncio.run(self.poller.run(self.reads.append, self._failed, self._identified))
         return self
 
-    def _failed(self, meter: str, reason: str) -> None:
-        self.failures.append((meter, reason))
+    def _failed(self, meter: str, why: ReadError) -> None:
+        self.failures.append((meter, str(why)))
 
     def _identified(self, meter: str, serial: str | None) -> None:
         self.serials[meter] = serial
@@ -209,6 +212,15 @@ def test_a_refusal_is_an_answer_and_opens_no_breaker() -> None:
     run.go()
     assert len(run.failures) == 1  # the only point is a hole: it rests for an hour
     assert run.serials == {"a": "serial of a"}
+
+
+def test_a_gateway_that_speaks_for_a_silent_unit_opens_its_breaker() -> None:
+    run = site({"a": 1, "lost": 1}, 60)
+    run.line.behind_gateway = {"lost"}
+    run.go()
+    assert len(run.asked("a")) >= 59
+    assert 4 <= len(run.failures) <= 12
+    assert "lost" not in run.serials
 
 
 def test_identity_is_read_at_start_and_hourly() -> None:

@@ -11,9 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
+
+from agent.field.simulate_cli import settings
+from agent.sitefile import load
 
 SITE = """
 schema = 1
@@ -114,6 +118,20 @@ def test_recorded_load_is_replayed_row_by_row_and_the_truth_says_so(site: Path, 
     assert [hall[second, "energy_active_export"] for second in range(3)] == [0, 0, 250_000]
     assert {row["length_s"] for row in found} == {"1"}
     assert all(row["value"] == "0" for row in found if row["meter"] == "pcc")
+
+
+def test_a_multiplier_is_applied_once_and_quantities_are_as_chosen(site: Path) -> None:
+    site.write_text(
+        site.read_text().replace(
+            'role = "grid"', 'role = "grid"\nmultiplier = "160"\nquantities = ["energy_active_import"]'
+        )
+    )
+    read, profiles = load(site)
+    pcc = settings(read, profiles, {("pcc", "energy_active_import"): 7}).meters[1]
+    assert [(point.quantity, point.mult) for point in pcc.profile.points] == [
+        ("energy_active_import", Fraction(160_000_000))
+    ]
+    assert (pcc.unit, pcc.role, pcc.start) == (2, "grid", {"energy_active_import": 7})
 
 
 def test_a_person_reads_when_the_first_boundary_is(site: Path) -> None:

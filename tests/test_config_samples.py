@@ -1,0 +1,227 @@
+"""The samples in config/ are true: each is loaded by the program that it is for."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent import sitefile
+from agent.config import Site
+from agent.ship.broker import Broker
+from agent.ship.outbox import Outbox
+from agent.ship.receipts import Desk
+from agent.ship.uplink import Uplink
+from agent.ship.window import Window
+from collector import config
+from collector.settle import points
+from shared import topics
+from shared.clock import SystemClock
+from tests.brokers import Mosquitto, free_port
+from tests.conftest import REPOSITORY
+from tests.fakes_agent import gateway
+
+CONFIG = REPOSITORY / "config"
+WITHIN = 15.0
+
+
+def test_the_site_file_is_the_one_that_init_writes() -> None:
+    text = (CONFIG / "site.toml").read_text(encoding="utf-8")
+    assert text == files("agent.field").joinpath("site.toml").read_text(encoding="utf-8")
+
+
+def test_the_site_file_is_good_and_names_every_key_of_its_top_level(tmp_path: Path) -> None:
+    site, profiles = sitefile.load(CONFIG / "site.toml")
+    assert (site.site, list(profiles)) == ("dc1", ["gt1-rev"])
+    text = (CONFIG / "site.toml").read_text(encoding="utf-8")
+    keys = {field.alias or name for name, field in Site.model_fields.items()}
+    assert [key for key in sorted(keys) if key not in text] == []
+    opened = "\n".join(
+        line.removeprefix("# ") if line.startswith("# ") and "=" in line and "opcua" not in line else line
+        for line in text.splitlines()
+        if not line.startswith(("# url", "# security", "# profiles_dir"))
+    )
+    target = tmp_path / "site.toml"
+    target.write_text(opened.replace("# [opcua.turbine]", ""), encoding="utf-8")
+    sitefile.load(target)  # the defaults that the comments show are defaults that are allowed
+
+
+def test_the_collectors_file_is_good() -> None:
+    assert config.load(CONFIG / "collector.toml").id == "central"
+
+
+def test_the_collectors_file_is_the_one_that_init_writes() -> None:
+    text = (CONFIG / "collector.toml").read_text(encoding="utf-8")
+    assert text == files("collector").joinpath("collector.toml").read_text(encoding="utf-8")
+
+
+def test_the_points_are_good() -> None:
+    assert [one.id for one in points.load(CONFIG / "points.toml")] == ["dc1-net", "gt1"]
+
+
+# -- the broker ------------------------------------------------------------------------------------------------------
+
+
+def _openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def _certificates(folder: Path) -> Path:
+    """Make an authority and the certificates of broker, collector and two agents, with openssl alone."""
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    _openssl(
+        folder, "req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test CA", "-days", "2"
+    )
+    (folder / "san").write_text("subjectAltName=IP:127.0.0.1\nkeyUsage=digitalSignature\n", encoding="ascii")
+    for name in ("broker", "collector", "dc1-gw1", "dc1-gw2"):
+        _openssl(folder, "req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        _openssl(
+            folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+            "-out", f"{name}.pem", "-days", "2", "-extfile", "san",
+        )  # fmt: skip
+    return folder
+
+
+class Sample(Mosquitto):
+    """Mosquitto with the sample files, their paths and its port moved."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.folder = _certificates(folder)
+        self.port = free_port()
+        (folder / "state").mkdir()
+        text = (CONFIG / "mosquitto.conf").read_text(encoding="utf-8")
+        for before, after in {
+            "listener 8883": f"listener {self.port} 127.0.0.1",
+            "/etc/mosquitto/certs": str(folder),
+            "/etc/mosquitto/wattseal.acl": str(folder / "acl"),
+            "/var/lib/mosquitto/": f"{folder}/state/",
+        }.items():
+            assert before in text
+            text = text.replace(before, after)
+        (folder / "acl").write_text((CONFIG / "mosquitto.acl").read_text(encoding="utf-8"), encoding="utf-8")
+        root = self.config.read_text(encoding="ascii").splitlines()[0]
+        self.config.write_text((root if root == "user root" else "") + "\n" + text, encoding="utf-8")
+
+    @property
+    def url(self) -> str:
+        """Return its address."""
+        return f"mqtts://127.0.0.1:{self.port}"
+
+    def client(self, name: str) -> "Member":
+        """Return a connected client with that certificate."""
+        return Member(self, name)
+
+
+class Member:
+    """A client of the broker, and what it hears."""
+
+    def __init__(self, broker: Sample, name: str) -> None:
+        self.heard: dict[str, bytes] = {}
+        self.codes: list[str] = []
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        folder = broker.folder
+        self.client.tls_set(str(folder / "ca.pem"), str(folder / f"{name}.pem"), str(folder / f"{name}.key"))
+        self.client.on_message = lambda _client, _data, message: self.heard.update(
+            {message.topic: bytes(message.payload)}
+        )
+        self.client.on_publish = lambda _client, _data, _mid, code, _properties: self._said(code)
+        self.client.on_subscribe = lambda _client, _data, _mid, codes, _properties: self._said(codes[0])
+        self.client.connect("127.0.0.1", broker.port)
+        self.client.loop_start()
+
+    def _hear(self, message: mqtt.MQTTMessage) -> None:
+        self.heard[message.topic] = bytes(message.payload)
+
+    def _said(self, code: ReasonCode) -> None:
+        self.codes.append(str(code))
+
+    def does(self, action: str, topic: str) -> str:
+        """Publish to or subscribe a topic; return what the broker says of it."""
+        count = len(self.codes)
+        if action == "publish":
+            self.client.publish(topic, b"x", qos=1, retain=True)
+        else:
+            self.client.subscribe(topic, qos=1)
+        _until(lambda: len(self.codes) > count)
+        return self.codes[-1]
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def _until(condition: object) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + WITHIN
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def sample(mosquitto: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
+    mosquitto.kill()  # it showed that there is one
+    made = Sample(tmp_path_factory.mktemp("sample"))
+    made.start()
+    yield made
+    made.kill()
+
+
+def test_the_sample_broker_keeps_each_agent_to_its_own_topics(sample: Sample) -> None:
+    agent, centre = sample.client("dc1-gw1"), sample.client("collector")
+    try:
+        for topic in (topics.ALL_BATCHES, topics.ALL_STATES):
+            assert "Granted" in centre.does("subscribe", topic)
+        assert agent.does("publish", topics.batch("dc1-gw1")) == "Success"
+        for topic in (topics.batch("dc1-gw2"), topics.receipt("dc1-gw1"), "other"):
+            assert agent.does("publish", topic) == "Not authorized"
+        for topic in (topics.receipt("dc1-gw1"), topics.receipt("dc1-gw2")):
+            assert centre.does("publish", topic) == "No matching subscribers"  # taken, and kept for who comes
+        for topic in (topics.receipt("dc1-gw1"), topics.receipt("dc1-gw2"), "wattseal/#"):
+            agent.does("subscribe", topic)
+        _until(lambda: topics.batch("dc1-gw1") in centre.heard and topics.receipt("dc1-gw1") in agent.heard)
+        assert list(centre.heard) == [topics.batch("dc1-gw1")]
+        assert list(agent.heard) == [topics.receipt("dc1-gw1")]
+    finally:
+        agent.close()
+        centre.close()
+
+
+def test_an_agent_ships_over_the_sample_broker_with_its_certificate(sample: Sample, tmp_path: Path) -> None:
+    gate, centre = gateway(tmp_path, SystemClock()), sample.client("collector")
+    centre.does("subscribe", topics.ALL_BATCHES)
+    folder = sample.folder
+    broker = Broker(
+        sample.url, ca_file=str(folder / "ca.pem"), cert_file=str(folder / "dc1-gw1.pem"),
+        key_file=str(folder / "dc1-gw1.key"),
+    )  # fmt: skip
+    desk = Desk(gate.outbox, "dc1-gw1", "central", {})
+    uplink = Uplink(broker, "dc1-gw1", gate.outbox, desk, SystemClock(), Window(4, 10**6), dict)
+
+    async def run() -> None:
+        task = asyncio.create_task(uplink.run())
+        await asyncio.to_thread(_until, lambda: centre.heard)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    try:
+        asyncio.run(run())
+    finally:
+        centre.close()
+        gate.outbox.close()
+    assert uplink._limit == 262_144
+    assert centre.heard == {topics.batch("dc1-gw1"): next(iter(_texts(gate.outbox.path))).encode()}
+
+
+def _texts(path: Path) -> list[str]:
+    outbox = Outbox(path, look=True)
+    found = list(outbox.texts())
+    outbox.close()
+    return found
