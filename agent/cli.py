@@ -26,7 +26,23 @@ def as_json(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(command)
 
 
-@click.group()
+class _Commands(click.Group):
+    """All commands; the simulator is imported only when it is asked for, never by the daemon."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted([*super().list_commands(ctx), "simulate"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command."""
+        if cmd_name != "simulate":
+            return super().get_command(ctx, cmd_name)
+        from agent.field.simulate_cli import simulate
+
+        return simulate
+
+
+@click.group(cls=_Commands)
 def agent() -> None:
     """The site gateway: poll meters, seal intervals, ship them."""
 
@@ -173,12 +189,3 @@ def export(file: Path, out: Path, *, as_json: bool) -> None:
 
 def _say(as_json: bool, members: dict[str, Any], text: str) -> None:  # noqa: FBT001 - the flag of every command
     click.echo(json.dumps(members) if as_json else text)
-
-
-def _attach() -> None:
-    from agent.field.simulate_cli import simulate
-
-    agent.add_command(simulate)
-
-
-_attach()

@@ -25,6 +25,14 @@ PRUNE_EVERY = 3600  # [s]
 #: Commits that wait in memory while the disk refuses; after that a restart names the gap.
 MOST_UNSEALED = 288
 _DISK_AGAIN = 5.0  # [s]
+#: Events that a person on site should look at, and at what.
+SUSPICIOUS = {
+    "advance_implausible": "compare the register with the display: word order, scale and max_power_kW",
+    "read_discarded": "a single low read was not believed; look at the wiring and the gateway between",
+    "register_reset": "the register went back; look whether the meter was reset or exchanged",
+    "meter_exchanged": "the device tells another serial; enter it in the site file",
+    "serial_mismatch": "the device tells another serial than the site file",
+}
 
 
 class _Commit(NamedTuple):
@@ -114,6 +122,9 @@ class Agent:
         bodies: list[tuple[str, Body]] = [("intervals", body) for body in ready.intervals]
         bodies += [("gap", ready.gaps)] if ready.gaps else []
         bodies += [("event", ready.events)] if ready.events else []
+        for event in ready.events:
+            if event.event in SUSPICIOUS:
+                log.warning(event.event, meter=event.meter, count=event.count, hint=SUSPICIOUS[event.event])
         return _Commit(tuple(bodies), {"state": ready.state | {"lost": dict(self.lost)}})
 
     def _rest(self) -> _Commit:

@@ -51,10 +51,11 @@ def _place(document: Document, at: int, key: str) -> str:
 
 def _profiles(document: Document, site: Site, complaints: list[str]) -> dict[str, Profile]:
     own = (Path(site.profiles_dir),) if site.profiles_dir else ()
+    read: dict[str, Profile] = {}  # each file once: a site has many meters of few kinds
     found = {}
     for at, meter in enumerate(site.meter):
         try:
-            found[meter.id] = find_profile(meter.profile, own)
+            found[meter.id] = read[meter.profile] = read.get(meter.profile) or find_profile(meter.profile, own)
         except ConfigError as error:
             complaints.append(f'{_place(document, at, "profile")}: meter "{meter.id}": {error}')
     return found
@@ -88,17 +89,18 @@ def _near(name: str, known: list[str]) -> str:
 
 def _doubles(document: Document, site: Site) -> list[str]:
     complaints: list[str] = []
-    ids: dict[str, str] = {}
+    ids: dict[str, int] = {}
     units: dict[tuple[str, int], str] = {}
     for at, meter in enumerate(site.meter):
-        here = _place(document, at, "id")
-        if meter.id in ids:
-            complaints.append(f'{here}: meter "{meter.id}" stands twice; the first is at {ids[meter.id]}')
-        ids.setdefault(meter.id, here)
+        first = ids.setdefault(meter.id, at)
+        if first != at:
+            where = _place(document, first, "id")
+            complaints.append(f'{_place(document, at, "id")}: meter "{meter.id}" stands twice; the first is at {where}')
         other = units.setdefault((meter.bus, meter.unit), meter.id)
         if other != meter.id and meter.bus in site.modbus_tcp:
             complaints.append(
-                f'{here}: meter "{meter.id}" has unit {meter.unit} on bus {meter.bus!r}, as has "{other}"'
+                f'{_place(document, at, "id")}: meter "{meter.id}" has unit {meter.unit} on bus {meter.bus!r},'
+                f' as has "{other}"'
             )
     return complaints
 

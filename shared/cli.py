@@ -7,16 +7,18 @@ that `--help` stays quick and works with any set of extras.
 import json
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from shared import __version__
 from shared.errors import ConfigError, TrustError, WattsealError
 from shared.keys import load_ring
-from shared.verify import Report, Ring, export
-from shared.verify_release import release
+
+if TYPE_CHECKING:
+    from shared.verify import Report
 
 #: Exit codes of every command (DESIGN.md 6.3).
 GOOD, FINDING, USAGE, CONFIG = 0, 1, 2, 78
@@ -26,6 +28,9 @@ ABOUT = {
     "collector": "The centre: ledger, validation, releases.",
     "demo": "Run the whole line on this machine for a minute.",
 }
+#: Modules by which one sees that a command's extra is installed; commands load their own late.
+_AGENT, _COLLECTOR = ("pydantic", "tomlkit", "pymodbus", "paho"), ("sqlalchemy", "fastapi", "numpy")
+NEEDS = {"agent": _AGENT, "collector": ("pydantic", "tomlkit", *_COLLECTOR), "demo": (*_AGENT, *_COLLECTOR)}
 
 
 class Lazy(click.Group):
@@ -55,12 +60,10 @@ def _load(name: str) -> click.Command | None:
     entry = _found().get(name)
     if entry is None:
         return None
-    try:
-        command: click.Command = entry.load()
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("agent", "collector", "shared"):
-            raise
-        return _stub(name, error.name or "a package")
+    lacking = [module for module in NEEDS.get(name, ()) if find_spec(module) is None]
+    if lacking:
+        return _stub(name, lacking[0])
+    command: click.Command = entry.load()
     return command
 
 
@@ -94,6 +97,9 @@ def root() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(paths: tuple[Path, ...], keys: Path, *, as_json: bool) -> None:
     """Check batches, exports (.jws), releases or evidence offline; say what is proved and what is not."""
+    from shared.verify import Ring, export  # the agent's daemon is started by this file and needs none of it
+    from shared.verify_release import release
+
     ring = Ring(load_ring(keys / "agents"), load_ring(keys / "collector"))
     if not ring.agents and not ring.collectors:
         raise ConfigError(f"{keys}: holds no keys; put public keys in {keys}/agents/*.pem and {keys}/collector/*.pem")
@@ -114,14 +120,14 @@ def _lines(path: Path) -> list[str]:
         raise TrustError(f"{path}: not a text of signed strings (found bytes outside ASCII)") from None
 
 
-def _members(report: Report) -> dict[str, object]:
+def _members(report: "Report") -> dict[str, object]:
     return {
         "subject": report.subject, "good": report.good, "failures": report.failures, "proved": report.proved,
         "unproved": report.unproved, "counts": report.counts,
     }  # fmt: skip
 
 
-def _print(report: Report) -> None:
+def _print(report: "Report") -> None:
     click.echo(f"{report.subject}: {'good' if report.good else 'BAD'}")
     for sentence in report.failures:
         click.echo(f"  failed      {sentence}")

@@ -10,6 +10,7 @@ import ctypes.util
 import struct
 import time
 import uuid
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -81,8 +82,14 @@ def _boot_id() -> str:
     return uuid.uuid4().hex
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    """Return the C library; to look for it starts a program, so that is done once."""
+    return ctypes.CDLL(ctypes.util.find_library("c"))
+
+
 def _kernel_discipline() -> Discipline:
-    libc = ctypes.CDLL(ctypes.util.find_library("c"))
+    libc = _libc()
     timex = ctypes.create_string_buffer(_TIMEX_SIZE)  # zeroed: modes = 0 reads only
     if not hasattr(libc, "adjtimex"):
         return Discipline("U", "none", None)

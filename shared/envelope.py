@@ -76,7 +76,17 @@ def believe(text: str, typ: str, ring: Mapping[str, Verifier]) -> bytes:
         UnknownSigner: the ring has no such key.
         BadSignature: the signature does not fit the bytes.
     """
-    envelope = apart(text)
+    return believe_parts(apart(text), typ, ring)
+
+
+def believe_parts(envelope: Envelope, typ: str, ring: Mapping[str, Verifier]) -> bytes:
+    """Return the payload of an envelope that was taken apart before; as `believe`.
+
+    Raises:
+        Malformed: of another type.
+        UnknownSigner: the ring has no such key.
+        BadSignature: the signature does not fit the bytes.
+    """
     if envelope.typ != typ:
         raise Malformed(f"an envelope of type {envelope.typ[:40]!r} where {typ!r} belongs")
     public = ring.get(envelope.kid)

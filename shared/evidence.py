@@ -13,12 +13,15 @@ from shared import batch, envelope, merkle, record, veeblob
 from shared import registers as rule
 from shared.errors import BadProof, Malformed, TrustError
 from shared.intervals import Intervals
-from shared.master import PointVersion, points
+from shared.master import PointVersion, in_force, points
 from shared.receipt import Checkpoint
-from shared.status import MEASURED, Status
+from shared.release import instant
+from shared.status import MEASURED, Flags, Status
 from shared.veeblob import Span
 from shared.verify import Ring
 
+#: A record that claims a longer gap is not looked at beyond this. [intervals]
+MOST = 100_000
 Slot = tuple[str, int, int]  # channel, start [UTC s], length [s]
 
 
@@ -50,6 +53,13 @@ class Evidence:
     failures: list[str] = field(default_factory=list)
     batches: int = 0
     records: int = 0
+    _force: dict[int, dict[str, PointVersion]] = field(default_factory=dict)
+
+    def force(self, at: int) -> dict[str, PointVersion]:
+        """Return the entry of each point that holds at an instant, to be asked once all is collected. [UTC s]"""
+        if at not in self._force:
+            self._force[at] = in_force(self.points, at)
+        return self._force[at]
 
 
 def collect(lines: Iterable[str], blobs: Mapping[str, bytes], point: Checkpoint, ring: Ring) -> Evidence:
@@ -146,16 +156,67 @@ def unsupported(found: Evidence) -> list[str]:
     return failures
 
 
+def baseless(found: Evidence, slots: Iterable[Slot]) -> list[str]:
+    """Return the versions that rows rest on and nothing here bears out: measured without reads, scaled without record.
+
+    Other versions of the same blobs are no affair of these rows; their reads need not be here.
+    """
+    told = {slot for one in found.estimates for slot in _scaled_by(one)}
+    failures = []
+    for slot in slots:
+        version, label = found.versions.get(slot), f"{slot[0]} at {instant(slot[1])}"
+        if version is None or version.value is None:
+            continue
+        if version.status in MEASURED and not _is_read(found, slot, version.value):
+            failures.append(f"{label}: {version.value} {version.status.name}, but no signed reads here show it")
+        elif version.flags & Flags.SCALED and slot not in told:
+            failures.append(f"{label}: scaled to a register's advance, but no record says which")
+    return failures
+
+
+def _is_read(found: Evidence, slot: Slot, value: int) -> bool:
+    """Return whether reads of one batch, or of two sources at either end, give the value."""
+    channel, start, length = slot
+    before, after = found.levels.get((channel, start), ()), found.levels.get((channel, start + length), ())
+    return value in found.measured.get(slot, ()) or any(b - a == value for a in before for b in after)
+
+
+def _scaled_by(told: tuple[Span, dict[str, object]]) -> list[Slot]:
+    """Return the intervals for which a record names the register's advance."""
+    return [(told[0].channel, at, told[0].length) for at in _gap(told)]
+
+
+def _gap(told: tuple[Span, dict[str, object]]) -> range:
+    """Return where the intervals begin whose register advance a record names; nothing if it names none. [UTC s]"""
+    span, estimate = told
+    first, stop = estimate.get("first"), estimate.get("stop")
+    if estimate.get("total") is None or not isinstance(first, int) or not isinstance(stop, int):
+        return range(0)
+    return range(first, min(stop, first + MOST * span.length), span.length)
+
+
+def beyond_reach(found: Evidence, slots: Iterable[Slot]) -> int:
+    """Return how many intervals are estimates scaled to registers of which not both ends are here."""
+    beyond = {slot for one in found.estimates if not _has_both_ends(found, one) for slot in _scaled_by(one)}
+    return sum(
+        slot in found.versions and slot in beyond and bool(found.versions[slot].flags & Flags.SCALED) for slot in slots
+    )
+
+
+def _has_both_ends(found: Evidence, told: tuple[Span, dict[str, object]]) -> bool:
+    span, estimate = told
+    return all((span.channel, estimate.get(end)) in found.levels for end in ("first", "stop"))
+
+
 def wrong_totals(found: Evidence) -> list[str]:
     """Return the estimates whose parts do not add up to the register's advance over their gap."""
     failures = []
     for span, estimate in found.estimates:
-        total, first, stop = estimate.get("total"), estimate.get("first"), estimate.get("stop")
-        if total is None or not isinstance(first, int) or not isinstance(stop, int):
+        gap, total = _gap((span, estimate)), estimate.get("total")
+        if not gap:
             continue
-        parts = [
-            found.versions.get((span.channel, start, span.length)) for start in range(first, stop, span.length)
-        ]  # fmt: skip
+        first, stop = gap.start, gap.stop
+        parts = [found.versions.get((span.channel, start, span.length)) for start in gap]
         if any(part is None or part.status != Status.ESTIMATED or part.value is None for part in parts):
             continue  # superseded since
         if sum(part.value or 0 for part in parts if part is not None) != int(str(total)):

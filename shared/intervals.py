@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd
 from typing import Any
 
@@ -81,7 +82,7 @@ def decode(value: object) -> Intervals:
     length, start, n = (strictjson.integer(fields[key], key) for key in ("length", "start", "n"))
     if not (length > 0 and 0 < n <= MOST and start % length == 0):
         raise Malformed(f"body: {n} intervals of {length} s from {start} are no grid")
-    boundaries = tuple(_optional(one, "boundaries") for one in _sized(fields["boundaries"], n + 1, "boundaries"))
+    boundaries = _optionals(fields["boundaries"], n + 1, "boundaries")
     blocks = tuple(_block(one, n) for one in strictjson.array(fields["blocks"], "blocks"))
     return Intervals(length, start, n, strictjson.text(fields["disclosure"], "disclosure", 64), boundaries, blocks)
 
@@ -96,13 +97,25 @@ def _block(value: object, n: int) -> Block:
         "history",
     ):
         raise Malformed(f"meter {meter!r}: serial_source or source is none of the published ones")
-    at = tuple(_at(one) for one in _sized(fields["at"], n + 1, "at"))
+    at = _times(_sized(fields["at"], n + 1, "at"))
     return Block(
         meter, serial, fields["serial_source"], fields["source"], at,
         {name: _register(one, at, f"{meter}.{name}") for name, one in _items(fields["registers"], "registers")},
         {name: _optionals(one, n, name) for name, one in _items(fields["stats"], "stats")},
-        tuple(strictjson.integer(one, "samples") for one in _sized(fields["samples"], n, "samples")),
+        strictjson.integers(_sized(fields["samples"], n, "samples"), "samples"),
     )  # fmt: skip
+
+
+def _times(entries: list[Any]) -> tuple[At, ...]:
+    lone = _lone(entries)
+    return tuple(zip(strictjson.integers(lone, "at"))) if lone else tuple(_at(one) for one in entries)
+
+
+def _lone(entries: list[Any]) -> list[Any] | None:
+    """Return what stands in arrays of one entry each, as nearly always; None where one has another form."""
+    if set(map(type, entries)) == {list} and set(map(len, entries)) == {1}:
+        return [one for (one,) in entries]
+    return None
 
 
 def _at(value: object) -> At:
@@ -123,13 +136,20 @@ def _register(value: object, at: tuple[At, ...], where: str) -> Register:
     raws = _sized(fields["raw"], len(at), where)
     return Register(
         fields["enc"],
-        tuple(_raws(raw, times, parts, where) for raw, times in zip(raws, at, strict=True)),
+        _column(raws, at, parts, where),
         mult,
         _mod(fields["mod"], parts, where),
         _optional(fields["step"], where),
-        tuple(strictjson.integer(one, where) for one in _sized(fields["flags"], len(at), where)),
+        strictjson.integers(_sized(fields["flags"], len(at), where), where),
         _optionals(fields["values"], len(at) - 1, where),
     )
+
+
+def _column(raws: list[Any], at: tuple[At, ...], parts: int, where: str) -> tuple[tuple[Raw, ...] | None, ...]:
+    lone = None if parts or None in at or not rule.once(at) else _lone(raws)
+    if lone:
+        return tuple(zip(strictjson.integers(lone, where)))
+    return tuple(_raws(raw, times, parts, where) for raw, times in zip(raws, at, strict=True))
 
 
 def _raws(value: object, times: At, parts: int, where: str) -> tuple[Raw, ...] | None:
@@ -157,6 +177,12 @@ def _fraction(value: object, where: str) -> Fraction:
     over, under = (strictjson.integer(one, where) for one in _sized(value, 2, where))
     if over <= 0 or under <= 0 or gcd(over, under) != 1:
         raise Malformed(f"{where}: mult is not a positive fraction in lowest terms")
+    return _shared_fraction(over, under)
+
+
+@lru_cache(maxsize=1024)
+def _shared_fraction(over: int, under: int) -> Fraction:
+    """Return one object for the few multipliers that there are: making one costs more than reading its register."""
     return Fraction(over, under)
 
 
@@ -186,7 +212,7 @@ def _optional(value: object, where: str) -> int | None:
 
 
 def _optionals(value: object, size: int, where: str) -> tuple[int | None, ...]:
-    return tuple(_optional(one, where) for one in _sized(value, size, where))
+    return strictjson.optionals(_sized(value, size, where), where)
 
 
 def disagreements(body: Intervals) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from shared.errors import Malformed
@@ -23,7 +24,12 @@ class PointVersion:
     @property
     def parsed(self) -> Formula:
         """Return the formula, parsed."""
-        return parse(self.formula)
+        return _parsed(self.formula)
+
+
+@lru_cache(maxsize=16_384)  # a formula is asked for once a row
+def _parsed(text: str) -> Formula:
+    return parse(text)
 
 
 def body(points: Iterable[PointVersion]) -> dict[str, object]:

@@ -32,6 +32,11 @@ class Mark(IntFlag):
     LATE = 8
 
 
+# The same as plain integers: an enum's `&` costs more than the arithmetic of a whole register.
+_ROLLOVER, _SEAM = int(Mark.ROLLOVER), int(Mark.SEAM)
+ONE = Fraction(1)
+
+
 @dataclass(frozen=True, slots=True)
 class Register:
     """The reads of one register at n + 1 boundaries, and the n values that follow from them."""
@@ -102,13 +107,13 @@ def _factors(mult: Factor) -> tuple[Fraction, ...]:
     return mult if isinstance(mult, tuple) else (mult,)
 
 
-def reads(register: Register, factor: Fraction = Fraction(1)) -> list[tuple[Fraction, ...] | None]:
+def reads(register: Register, factor: Fraction = ONE) -> list[tuple[Fraction, ...] | None]:
     """Return the unrolled exact values of the reads at each boundary (rules 1 and 2). [counts]"""
     walk, found = _Walk(register, factor), []
     for raw, flags in zip(register.raw, register.flags, strict=True):
-        if flags & Mark.SEAM:
+        if flags & _SEAM:
             walk.forget()
-        rollover = bool(flags & Mark.ROLLOVER)
+        rollover = bool(flags & _ROLLOVER)
         found.append(None if raw is None else tuple(walk.value(one, rollover=rollover) for one in raw))
     return found
 
@@ -122,7 +127,7 @@ def at_boundary(values: tuple[Fraction, ...], at: tuple[int, ...], boundary: int
 
 
 def registers(
-    register: Register, at: Sequence[At], boundaries: Sequence[int | None], factor: Fraction = Fraction(1)
+    register: Register, at: Sequence[At], boundaries: Sequence[int | None], factor: Fraction = ONE
 ) -> list[int | None]:
     """Return the register at each boundary (rules 1 to 3). [counts]
 
@@ -143,20 +148,23 @@ def registers(
 
 def _plain(register: Register, at: Sequence[At], factor: Fraction) -> list[int | None] | None:
     """Return the same for the common register, one integer read at each boundary and no rollover; else None."""
-    if (
-        register.enc != "int"
-        or isinstance(register.mult, tuple)
-        or any(flag & Mark.ROLLOVER for flag in register.flags)
-    ):
+    if register.enc != "int" or isinstance(register.mult, tuple) or not once(at):
         return None
-    mult = register.mult * factor
-    if mult.denominator != 1 or any(times is not None and len(times) != 1 for times in at):
+    if any(register.flags) and any(flag & _ROLLOVER for flag in register.flags):
+        return None
+    mult = register.mult if factor is ONE else register.mult * factor
+    if mult.denominator != 1:
         return None
     scale = mult.numerator
     return [
         None if raw is None or times is None else _parts(raw[0])[0] * scale
         for raw, times in zip(register.raw, at, strict=True)
     ]
+
+
+def once(at: Sequence[At]) -> bool:
+    """Return whether no boundary was read twice."""
+    return set(map(len, filter(None, at))) <= {1}
 
 
 def advances(levels: Sequence[int | None], flags: Sequence[int]) -> list[int | None]:
@@ -166,7 +174,7 @@ def advances(levels: Sequence[int | None], flags: Sequence[int]) -> list[int | N
     [15, None, None]
     """
     return [
-        None if before is None or after is None or flag & Mark.SEAM else after - before
+        None if before is None or after is None or flag & _SEAM else after - before
         for before, after, flag in zip(levels[:-1], levels[1:], flags[1:], strict=True)
     ]
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from shared import merkle
@@ -48,6 +49,11 @@ def instant(seconds: int) -> str:
     >>> instant(1772460000)
     '2026-03-02T14:00:00Z'
     """
+    return _instant(seconds)
+
+
+@lru_cache(maxsize=8192)  # a release names the same few instants in the rows of every point
+def _instant(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -58,14 +64,21 @@ def seconds(text: str) -> int:
         Malformed: it is not written so.
     """
     try:
-        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        return _seconds(text)
     except ValueError as error:
         raise Malformed(f"{text[:40]!r} is not a time such as 2026-03-02T14:00:00Z") from error
-    return int(moment.timestamp())
+
+
+@lru_cache(maxsize=8192)
+def _seconds(text: str) -> int:
+    return int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def _ascii(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def _number(value: int | None) -> int | str | None:

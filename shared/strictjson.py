@@ -69,6 +69,28 @@ def integer(value: object, where: str) -> int:
     raise Malformed(f"{where}: not an integer as the wire writes it")
 
 
+def integers(entries: list[Any], where: str) -> tuple[int, ...]:
+    """Return a list of integers; as `integer` for each, but at once where all are plain.
+
+    Raises:
+        Malformed: one is not an integer as the wire writes it.
+    """
+    if set(map(type, entries)) == {int} and min(entries) >= -SAFE and max(entries) <= SAFE:
+        return tuple(entries)
+    return tuple(integer(one, where) for one in entries)
+
+
+def optionals(entries: list[Any], where: str) -> tuple[int | None, ...]:
+    """Return a list of integers and nulls.
+
+    Raises:
+        Malformed: one is neither.
+    """
+    if None not in entries:
+        return integers(entries, where)
+    return tuple(None if one is None else integer(one, where) for one in entries)
+
+
 def members(value: object, keys: tuple[str, ...], where: str) -> dict[str, Any]:
     """Return an object that has exactly these keys, in this order.
 

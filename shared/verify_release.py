@@ -2,14 +2,14 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 from shared import envelope
 from shared.errors import Malformed, TrustError
-from shared.evidence import Evidence, Version, collect, unsupported, wrong_totals
-from shared.master import PointVersion, in_force
+from shared.evidence import Evidence, Slot, Version, baseless, beyond_reach, collect, unsupported, wrong_totals
+from shared.master import PointVersion
 from shared.receipt import checkpoint
 from shared.release import COLUMNS, MANIFEST, Row, counts, instant, line, parse, root, sha256, sort, table
 from shared.status import Flags, Status, worst
@@ -18,6 +18,7 @@ from shared.strictjson import members as exactly
 from shared.verify import Report, Ring
 
 FILES = ("manifest.json", "manifest.jws", "rows.jsonl", "rows.csv")
+_LACKING = Version(None, Status.MISSING, 0, None, -1)
 
 
 def release(folder: Path, ring: Ring) -> Report:
@@ -91,6 +92,8 @@ def _with_evidence(report: Report, folder: Path, manifest: dict[str, object], ro
     report.failures += found.failures + unsupported(found) + wrong_totals(found)
     if report.good:
         report.failures += [failure for row in rows for failure in _differs(found, row)][:20]
+    slots = dict.fromkeys(slot for row in rows for slot in _rests_on(found, row)) if report.good else {}
+    report.failures += baseless(found, slots)[:20]
     if report.good:
         estimated = sum(version.status == Status.ESTIMATED for version in found.versions.values())
         report.proved += [
@@ -100,6 +103,10 @@ def _with_evidence(report: Report, folder: Path, manifest: dict[str, object], ro
         ]
         report.proved += [f"{estimated} estimates keep the register's advance where it is known"] * bool(estimated)
         report.unproved += ["how good the estimates are: estimators are not rerun"] * bool(estimated)
+        beyond = beyond_reach(found, slots)
+        report.unproved += [
+            f"the total of {beyond} estimated intervals: their gap reaches beyond the reads that are here"
+        ] * bool(beyond)
     report.unproved.append("a gateway attests what it read; nothing here says that the meter was right")
 
 
@@ -108,7 +115,7 @@ def _differs(found: Evidence, row: Row) -> list[str]:
     missing = [at for first, last in row.evidence for at in range(first, last + 1) if at not in found.positions]
     if missing:
         return [f"{label}: position {missing[0]} is named as evidence and is not here"]
-    point = in_force(found.points, row.start).get(row.point)
+    point = found.force(row.start).get(row.point)
     if point is None or point.length != row.length_s:
         return [f"{label}: no signed formula holds at that time"]
     value, status, sets = recomputed(found, point, row.start)
@@ -118,13 +125,22 @@ def _differs(found: Evidence, row: Row) -> list[str]:
     return []
 
 
-def recomputed(found: Evidence, point: PointVersion, start: int) -> tuple[int | None, str, set[str]]:
-    """Return value, status and set of qualities that the evidence gives for one row. [counts]"""
+def recomputed(
+    found: Evidence, point: PointVersion, start: int, through: frozenset[str] = frozenset()
+) -> tuple[int | None, str, set[str]]:
+    """Return value, status and set of qualities that the evidence gives for one row. [counts]
+
+    Args:
+        found: The evidence.
+        point: The point's formula in force.
+        start: The row's begin. [UTC s]
+        through: Points that lead to this one; one that leads back to them has no value.
+    """
     total: Fraction | None = Fraction(0)
     statuses: list[Status] = []
     sets: set[str] = set()
     for factor, ref in point.parsed.terms:
-        value, status, qualities = _term(found, ref, start, point.length)
+        value, status, qualities = _term(found, ref, start, point.length, through | {point.id})
         total = None if value is None or total is None else total + factor * value
         statuses.append(status)
         sets |= qualities
@@ -133,12 +149,14 @@ def recomputed(found: Evidence, point: PointVersion, start: int) -> tuple[int | 
     return round(total), worst(*statuses).name, sets
 
 
-def _term(found: Evidence, ref: str, start: int, length: int) -> tuple[int | None, Status, set[str]]:
+def _term(
+    found: Evidence, ref: str, start: int, length: int, through: frozenset[str]
+) -> tuple[int | None, Status, set[str]]:
     if "/" not in ref:
-        inner = in_force(found.points, start).get(ref)
-        if inner is None:
+        inner = found.force(start).get(ref)
+        if inner is None or ref in through:
             return None, Status.MISSING, {Status.MISSING.name}
-        value, name, sets = recomputed(found, inner, start)
+        value, name, sets = recomputed(found, inner, start, through)
         return value, Status[name], sets
     slots = _slots(found, ref, start, length)
     if not slots:
@@ -152,16 +170,32 @@ def _term(found: Evidence, ref: str, start: int, length: int) -> tuple[int | Non
 
 
 def _slots(found: Evidence, ref: str, start: int, length: int) -> list[Version]:
-    """Return the versions that tile a span: on the first grid that is complete, else on the finest."""
-    lacking = Version(None, Status.MISSING, 0, None, -1)
-    finest: list[Version] = []
+    """Return the versions that tile a span."""
+    return [found.versions.get(tile, _LACKING) for tile in _tiles(found, ref, start, length)]
+
+
+def _tiles(found: Evidence, ref: str, start: int, length: int) -> list[Slot]:
+    """Return the intervals that tile a span: on the first grid that is complete, else on the finest."""
+    finest: list[Slot] = []
     for step in sorted(found.lengths.get(ref, ())):
         if length % step == 0:
-            tiles = [found.versions.get((ref, at, step), lacking) for at in range(start, start + length, step)]
-            if all(tile.value is not None for tile in tiles):
+            tiles = [(ref, at, step) for at in range(start, start + length, step)]
+            if all(found.versions.get(tile, _LACKING).value is not None for tile in tiles):
                 return tiles
             finest = finest or tiles
     return finest
+
+
+def _rests_on(found: Evidence, row: Row) -> Iterator[Slot]:
+    """Give the intervals of channels that a row is made of, through any points between."""
+    force = found.force(row.start)
+    open_ = [row.point]
+    for name in open_:
+        for ref in force[name].parsed.refs if name in force else ():
+            if "/" in ref:
+                yield from _tiles(found, ref, row.start, row.length_s)
+            elif ref not in open_:
+                open_.append(ref)
 
 
 def _inner(slots: Sequence[Version]) -> bool:

@@ -148,7 +148,6 @@ def test_the_agent_alone_runs_without_anything_of_the_collector(agent_alone: Pat
         assert (done.returncode, sentence in done.stdout) == (0, True), done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="shared/cli.py must ask for the extra before it loads a group that loads lazily")
 @pytest.mark.parametrize(("command", "extra"), [("collector", "collector"), ("demo", "all")])
 def test_what_is_not_installed_says_how_to_install_it(agent_alone: Path, command: str, extra: str) -> None:
     for arguments in ([command], [command, "--help"], [command, "serve", "x.toml"]):
@@ -158,11 +157,11 @@ def test_what_is_not_installed_says_how_to_install_it(agent_alone: Path, command
         assert "Traceback" not in done.stderr
 
 
-def test_the_agents_daemon_imports_nothing_heavy(agent_alone: Path) -> None:
-    heavy = {"asyncua", "httpx", "sqlite_utils", "numpy"}
+def test_the_agents_daemon_imports_nothing_heavy_and_no_simulator(agent_alone: Path) -> None:
+    heavy = ("asyncua", "httpx", "sqlite_utils", "numpy", "agent.field.simulate")
     probe = (
-        "import sys; import agent.main, agent.field.run;"
-        f"print(sorted({{name.partition('.')[0] for name in sys.modules}} & {heavy!r}))"
+        "import sys; import agent.cli, agent.main, agent.field.run;"
+        f"print(sorted(name for name in sys.modules if name.startswith({heavy!r})))"
     )
     done = _run(agent_alone / "python", "-c", probe)
     assert done.stdout == "[]\n", done.stderr

@@ -17,6 +17,8 @@ from agent.acquire.points import Enc, Part, Point, Raw
 from shared.quantity import INT64_MAX, INT64_MIN
 
 _DIGITS = 10_000  # one mod10k word holds 0..9999
+#: A binary32 has 24 bits; times a number of at most 29 more, the product is exact in a binary64 of 53.
+_EXACT = 1 << 29
 _FLOATS = {"f32": struct.Struct(">f"), "f64": struct.Struct(">d")}
 
 Read = Callable[[bytes], tuple[Raw | None, int | None]]
@@ -109,7 +111,26 @@ def _counted(raw: int, enc: Enc, over: int, under: int) -> int | None:
         return None
     above, below = ratio[0] * over, ratio[1] * under
     rounded = above if below == 1 else _half_even(above, below)
-    return rounded if INT64_MIN <= rounded <= INT64_MAX else None
+    return _bounded(rounded)
+
+
+def _counting(enc: Enc, mult: Fraction) -> Callable[[int], int | None]:
+    """Return `count` for one encoding and multiplier, in the shortest way that gives the same."""
+    over, under = mult.numerator, mult.denominator
+    if under == 1 and enc == "int":
+        return lambda raw: _bounded(raw * over)
+    if under == 1 and enc == "f32" and over < _EXACT:
+        return lambda raw: _whole(_FLOATS["f32"].unpack(raw.to_bytes(4, "big"))[0] * over)
+    return lambda raw: _counted(raw, enc, over, under)
+
+
+def _bounded(number: int) -> int | None:
+    return number if INT64_MIN <= number <= INT64_MAX else None
+
+
+def _whole(product: float) -> int | None:
+    """Return an exact product rounded half to even."""
+    return _bounded(round(product)) if isfinite(product) else None
 
 
 def _half_even(above: int, below: int) -> int:
@@ -177,7 +198,7 @@ def _reader(point: Point, address: int) -> Read:
 
 def _single(point: Point, first: int, stop: int, part: Part, mult: Fraction) -> Read:
     """Return how a point of one part is read; what the profile settles is settled here, once."""
-    na, enc, over, under, convert = point.na, point.enc, mult.numerator, mult.denominator, _conversion(part)
+    na, convert, count_of = point.na, _conversion(part), _counting(point.enc, mult)
     order = part.word_order if part.word_order == part.byte_order else None
 
     def read(block: bytes) -> tuple[Raw | None, int | None]:
@@ -185,7 +206,7 @@ def _single(point: Point, first: int, stop: int, part: Part, mult: Fraction) -> 
         bits = int.from_bytes(octets, order) if order else pattern(octets, part)
         if bits in na or (raw := convert(bits) if convert else bits) is None:
             return None, None
-        value = _counted(raw, enc, over, under)
+        value = count_of(raw)
         return (None, None) if value is None else (raw, value)
 
     return read

@@ -18,6 +18,8 @@ from shared.registers import number
 
 #: A register may advance this much faster than the rating before a rollover is taken for a reset (rule E2's margin).
 MARGIN = Fraction(12, 10)
+#: A rise this many times faster than the rating is no metering; a register that stood still may well catch up.
+LEAP = 10
 US_PER_HOUR = 3_600_000_000
 #: Reads kept for boundaries to come; far more than any boundary that is still open can need.
 _RECENT = 256
@@ -78,6 +80,18 @@ def rolled(point: Point, before: Raw, after: Raw, elapsed: int, rating: int | No
 
 #: Time and raw register of the last read that had one, by quantity.
 Known = dict[str, tuple[int, Raw]]
+
+
+def leapt(point: Point, before: Raw, after: Raw, elapsed: int, rating: int | None) -> bool:
+    """Return whether a register rose far beyond the rating: a wrong word order or scale, seldom a meter.
+
+    Units are those of `rolled`. The value stays: validation objects to it, and a person decides.
+    """
+    if rating is None:
+        return False
+    pairs = zip(_parts(before), _parts(after), point.mults, strict=True)
+    advance = sum(((number(new, point.enc) - number(old, point.enc)) * mult for old, new, mult in pairs), Fraction(0))
+    return advance > LEAP * rating * elapsed / US_PER_HOUR + (point.step or 0)
 
 
 @dataclass(slots=True)
@@ -158,6 +172,13 @@ class BlockReads:
             self.turns[point.quantity] += 1
         if turned:
             self._note("register_rollover", turned, read)
+        leaps = [
+            point
+            for point, (since, old), new in self._one_way(self.known, read)
+            if not fell(point, old, new) and leapt(point, old, new, read.at - since, self.rating)
+        ]
+        if leaps:
+            self._note("advance_implausible", leaps, read)
         self.known |= _known(read)
         self.recent.append(Believed(read.sent, read.at, read.registers, dict(self.runs), dict(self.turns)))
 

@@ -88,6 +88,11 @@ class Outbox:
 
     def _prepare(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        used = (self.path.parent / "enrolment.jws").exists()
+        if (
+            used and self.path.exists() and not self.path.stat().st_size
+        ):  # SQLite would take it for new, and drop its WAL
+            raise StoreError(f"{self.path}: the outbox is empty, so it was cut; {RESCUE}")
         if _version(self.path) < VERSION:
             from agent.ship.schema import migrate  # sqlite-utils stays out of a daemon that has nothing to make
 

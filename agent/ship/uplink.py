@@ -69,6 +69,7 @@ class Uplink:
     first_retry: float = FIRST_RETRY  # [s]
     _client: mqtt.Client | None = None
     _limit: int = envelope.LIMIT
+    _rejected: set[bytes] = field(default_factory=set)
     _parked: set[int] = field(default_factory=set)
     _inbox: asyncio.Queue[tuple[str, Any]] = field(default_factory=asyncio.Queue)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -213,7 +214,9 @@ class Uplink:
             return
         self.counters.acknowledged += taken.acked
         for rejected in taken.rejected:
-            log.error("batch_rejected", reason=rejected.reason, hash=rejected.hash.hex())
+            if rejected.hash not in self._rejected:  # a receipt repeats them; a forger's are among them
+                log.error("batch_rejected", reason=rejected.reason, hash=rejected.hash.hex())
+        self._rejected = {rejected.hash for rejected in taken.rejected}
         if taken.missing:
             self._again(taken)
         if taken.acked or taken.missing:

@@ -7,7 +7,7 @@ changes is kept here, so that the next arrival sees it, and written at the end i
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, insert, select, update
 
 from collector.intake import admit, authentic, keyring, quarantine
 from collector.intake.admit import Chain, Decision, Opening, State, Verdict
@@ -25,7 +25,7 @@ MOST_PARKED_BYTES = 64 * 1024 * 1024
 Epoch = tuple[str, str]
 
 # Built once: to build a statement costs more than to run it.
-_AGENTS = bindparam("agents", expanding=True)
+_AGENTS: BindParameter[str] = bindparam("agents", expanding=True)
 _MESSAGES = schema.ledger.c.message_hash
 _KNOWN = select(_MESSAGES).where(_MESSAGES.in_(bindparam("hashes", expanding=True)))
 _CHAINS = select(schema.chain).where(schema.chain.c.agent.in_(_AGENTS))

@@ -21,6 +21,19 @@ from shared.registers import Mark
 
 MOST = 64
 _SEAM = int(Mark.SEAM)
+
+# Built once: to build a statement costs more than to run it.
+_OF_CHANNEL = raw_segment.c.channel_id == bindparam("channel")
+_SEGMENTS = (
+    select(raw_segment)
+    .join(source, source.c.id == raw_segment.c.source_id)
+    .where(_OF_CHANNEL, raw_segment.c.length == bindparam("length"))
+    .where(raw_segment.c.start <= bindparam("stop"), raw_segment.c.start >= bindparam("first"))
+    .where(raw_segment.c.start + raw_segment.c.n * raw_segment.c.length >= bindparam("start"))
+    .order_by(source.c.rank, source.c.id, raw_segment.c.start)
+)
+_QUANTITY = select(channel.c.quantity).where(channel.c.id == bindparam("channel"))
+_LENGTHS = select(raw_segment.c.length).where(_OF_CHANNEL).distinct()
 #: No segment is longer: a batch of 256 KiB cannot hold more intervals. [intervals]
 MOST_SPAN = 16_384
 
@@ -181,15 +194,8 @@ def sources(
         as_of: Size of the log's tree; None for all that is known.
     """
     one_way = _one_way(connection, channel_id)
-    query = (
-        select(raw_segment)
-        .join(source, source.c.id == raw_segment.c.source_id)
-        .where(raw_segment.c.channel_id == channel_id, raw_segment.c.length == length)
-        .where(raw_segment.c.start <= stop, raw_segment.c.start >= start - MOST_SPAN * length)
-        .where(raw_segment.c.start + raw_segment.c.n * length >= start)
-        .order_by(source.c.rank, source.c.id, raw_segment.c.start)
-    )
-    rows = connection.execute(query).all()
+    asked = {"channel": channel_id, "length": length, "start": start, "stop": stop, "first": start - MOST_SPAN * length}
+    rows = connection.execute(_SEGMENTS, asked).all()
     return [
         join([_segment(row, RAW) for row in own], start, stop, length, one_way=one_way, as_of=as_of)
         for _, own in groupby(rows, key=lambda row: row.source_id)
@@ -197,7 +203,7 @@ def sources(
 
 
 def _one_way(connection: Connection, channel_id: int) -> bool:
-    name = connection.execute(select(channel.c.quantity).where(channel.c.id == channel_id)).scalar_one()
+    name = connection.execute(_QUANTITY, {"channel": channel_id}).scalar_one()
     return QUANTITIES[name].one_way
 
 
@@ -235,8 +241,7 @@ def read_statistic(
 
 def lengths(connection: Connection, channel_id: int) -> Iterable[int]:
     """Return the interval lengths that a channel was ever sealed in. [s]"""
-    query = select(raw_segment.c.length).where(raw_segment.c.channel_id == channel_id).distinct()
-    return sorted(connection.execute(query).scalars())
+    return sorted(connection.execute(_LENGTHS, {"channel": channel_id}).scalars())
 
 
 def span(connection: Connection, channel_id: int, length: int) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
 
 from collector.series.codec import VALUE, Ints, Records, pack, unpack
 from collector.store import schema
@@ -20,6 +20,17 @@ DAY = 86_400
 #: No version segment is longer. [intervals]
 MOST = 16_384
 _TABLE = schema.version_segment
+
+# Built once: to build a statement costs more than to run it.
+_THEN = (
+    select(_TABLE.c.start, _TABLE.c.blob)
+    .where(_TABLE.c.channel_id == bindparam("channel"), _TABLE.c.length == bindparam("length"))
+    .where(_TABLE.c.position < bindparam("as_of"))
+    .where(_TABLE.c.start < bindparam("stop"), _TABLE.c.start > bindparam("first"))
+    .where(_TABLE.c.start + _TABLE.c.n * _TABLE.c.length > bindparam("start"))
+    .order_by(_TABLE.c.position, _TABLE.c.rank, _TABLE.c.id)
+)
+_METHODS = select(schema.method)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -151,7 +162,7 @@ def read(
     )  # fmt: skip
     for row in rows:
         _lay(into, start, unpack(row.blob, VALUE), row.start, length)
-    names = {row.code: row.name for row in connection.execute(select(schema.method))}
+    names = {row.code: row.name for row in connection.execute(_METHODS)}
     return Values(
         start, length, into["value"].copy(), into["status"].copy(), into["flags"].copy(), into["method"].copy(),
         into["position"].copy(), names,
@@ -170,14 +181,11 @@ def _now(connection: Connection, channel_id: int, start: int, stop: int, length:
 def _then(
     connection: Connection, channel_id: int, start: int, stop: int, length: int, as_of: int
 ) -> Sequence[Row[int, bytes]]:
-    query = (
-        select(_TABLE.c.start, _TABLE.c.blob)
-        .where(_TABLE.c.channel_id == channel_id, _TABLE.c.length == length, _TABLE.c.position < as_of)
-        .where(_TABLE.c.start < stop, _TABLE.c.start > start - MOST * length)
-        .where(_TABLE.c.start + _TABLE.c.n * length > start)
-        .order_by(_TABLE.c.position, _TABLE.c.rank, _TABLE.c.id)
-    )
-    return connection.execute(query).all()
+    asked = {
+        "channel": channel_id, "length": length, "as_of": as_of, "start": start, "stop": stop,
+        "first": start - MOST * length,
+    }  # fmt: skip
+    return connection.execute(_THEN, asked).all()
 
 
 def rebuild_current(connection: Connection) -> None:

@@ -81,12 +81,13 @@ def make(connection: Connection, log: Log, signer: Signer, asked: Request, *, ti
         return before
     if draft.kind != "preliminary":
         _gate(connection, rows, draft.versions, asked)
-    members = draft.manifest(rows, _next(connection), timezone)
+    octets = release.jsonl(rows)
+    members = draft.manifest(rows, octets, _next(connection), timezone)
     manifest = release.manifest(members)
     jws = envelope.seal(manifest.decode("ascii"), envelope.RELEASE, signer)
     made = Made(
         str(members["release_id"]), int(members["number"]), draft.kind, asked.party, asked.start, asked.stop,
-        draft.position, manifest, jws, release.jsonl(rows),
+        draft.position, manifest, jws, octets,
     )  # fmt: skip
     _keep(connection, log, made, draft, now)
     return made
@@ -122,9 +123,9 @@ class _Draft:
                 found += _point_rows(result, evidence.of(result.point, self.versions), older)
         return release.sort(found)
 
-    def manifest(self, rows: Sequence[Row], number: int, timezone: str) -> dict[str, Any]:
-        """Return the manifest's members."""
-        octets, before, log = release.jsonl(rows), self.before, self.log
+    def manifest(self, rows: Sequence[Row], octets: bytes, number: int, timezone: str) -> dict[str, Any]:
+        """Return the manifest's members; octets: rows.jsonl."""
+        before, log = self.before, self.log
         unobserved = sum(row.status not in _MEASURED for row in rows)
         software = {"software": f"wattseal/{package_version('wattseal')}", "points": self.points_position}
         return {

@@ -7,6 +7,7 @@ whose inner gap is scaled to the register is VALID with `inner_estimated` (DESIG
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,23 +103,27 @@ class Result:
     point: PointVersion
     start: int  # [UTC s]
     evaluated: Evaluated
-    summed: Mapping[str, Summed]  # by reference
+    summed: Summed  # all that it is made of, as one: its values and statuses are those of the point
 
     def row(self, at: int, revision: int, evidence: tuple[tuple[int, int], ...]) -> Row:
         """Return one row."""
-        quality, methods = 0, set[str]()
-        flags = Flags.PARTIAL if self.evaluated.partial[at] else Flags.NONE
-        for part in self.summed.values():
-            quality |= int(part.sets[at])
-            flags |= Flags(int(part.flags[at]))
-            methods |= part.methods[at]
-        point = self.point
+        point, summed = self.point, self.summed
+        flags = int(summed.flags[at]) | (int(Flags.PARTIAL) if self.evaluated.partial[at] else 0)
         return Row(
             point.id, point.quantity, QUANTITIES[point.quantity].unit, self.start + at * point.length, point.length,
-            self.evaluated.value(at), Status(int(self.evaluated.status[at])).name,
-            tuple(sorted(status.name for status in Status if quality >> status & 1)),
-            "+".join(sorted(methods)) or None, tuple(names(flags)), revision, evidence,
+            self.evaluated.value(at), Status(int(self.evaluated.status[at])).name, _qualities(int(summed.sets[at])),
+            "+".join(sorted(summed.methods[at])) or None, _flags(flags), revision, evidence,
         )  # fmt: skip
+
+
+@cache  # of the few sets that occur
+def _qualities(bits: int) -> tuple[str, ...]:
+    return tuple(sorted(status.name for status in Status if bits >> status & 1))
+
+
+@cache
+def _flags(bits: int) -> tuple[str, ...]:
+    return tuple(names(Flags(bits)))
 
 
 def results(
@@ -163,8 +168,21 @@ def _result(
             parts[ref] = _first_complete([summed(one, count, point.length) for one in fitting], count)
         else:
             parts[ref] = _as_part(found[ref], point.length)
-    terms = {ref: part.term for ref, part in parts.items()}
-    return Result(point=point, start=span.start, evaluated=evaluate(point.parsed, terms), summed=parts)
+    evaluated = evaluate(point.parsed, {ref: part.term for ref, part in parts.items()})
+    return Result(point=point, start=span.start, evaluated=evaluated, summed=_together(evaluated, [*parts.values()]))
+
+
+def _together(evaluated: Evaluated, parts: Sequence[Summed]) -> Summed:
+    """Return what a point is made of as one."""
+    status = np.where(evaluated.known, evaluated.status, Status.MISSING).astype(np.uint8)
+    columns = [part.methods for part in parts if any(part.methods)]
+    nothing: frozenset[str] = frozenset()
+    return Summed(
+        term=Term(values=evaluated.values, status=status),
+        sets=np.bitwise_or.reduce([part.sets for part in parts]),
+        flags=np.bitwise_or.reduce([part.flags for part in parts]),
+        methods=[nothing.union(*row) for row in zip(*columns, strict=True)] or [nothing] * len(status),
+    )
 
 
 def _first_complete(sums: Sequence[Summed], count: int) -> Summed:
@@ -191,12 +209,4 @@ def _as_part(result: Result, length: int) -> Summed:
     count = len(result.evaluated.values)
     if result.point.length != length:
         return _nothing(count * result.point.length // length)
-    status = np.where(result.evaluated.known, result.evaluated.status, Status.MISSING).astype(np.uint8)
-    parts = list(result.summed.values())
-    methods = [frozenset().union(*(part.methods[at] for part in parts)) for at in range(count)]
-    return Summed(
-        term=Term(values=result.evaluated.values, status=status),
-        sets=np.bitwise_or.reduce([part.sets for part in parts]),
-        flags=np.bitwise_or.reduce([part.flags for part in parts]),
-        methods=methods,
-    )
+    return result.summed

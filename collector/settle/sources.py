@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from collector.series import channels as names
 from collector.series import raw
@@ -17,7 +17,17 @@ from shared import envelope, master
 from shared.master import PointVersion, in_force
 from shared.release import instant
 
+#: How far beyond a period the reads at the ends of a gap are looked for. [s]
+REACH = 7 * 86_400
 Runs = tuple[tuple[int, int], ...]
+
+# Built once: to build a statement costs more than to run it.
+_OF_CHANNEL = (version_segment.c.channel_id == bindparam("channel")) & (version_segment.c.position < bindparam("size"))
+_END = version_segment.c.start + version_segment.c.n * version_segment.c.length
+_LENGTHS = select(version_segment.c.length).where(_OF_CHANNEL).distinct()
+_REACH = select(version_segment.c.start, _END, version_segment.c.position).where(
+    _OF_CHANNEL, version_segment.c.start < bindparam("stop"), bindparam("start") < _END
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +84,7 @@ def channels(connection: Connection, refs: Iterable[str], span: range, size: int
 
 
 def _lengths(connection: Connection, channel_id: int, size: int) -> list[int]:
-    own = (version_segment.c.channel_id == channel_id) & (version_segment.c.position < size)
-    return sorted(connection.execute(select(version_segment.c.length).where(own).distinct()).scalars())
+    return sorted(connection.execute(_LENGTHS, {"channel": channel_id, "size": size}).scalars())
 
 
 def _channel(values: series.Values) -> Channel:
@@ -114,13 +123,10 @@ class Evidence:
         return self._segments[ref]
 
     def _versions(self, number: int) -> list[tuple[int, int, int]]:
-        table = version_segment
-        end = table.c.start + table.c.n * table.c.length
-        query = select(table.c.start, end, table.c.position).where(
-            table.c.channel_id == number, table.c.position < self.size,
-            table.c.start < self.span.stop, end > self.span.start,
-        )  # fmt: skip
-        return [(int(start), int(stop), int(position)) for start, stop, position in self.connection.execute(query)]
+        asked = {"channel": number, "size": self.size, "start": self.span.start, "stop": self.span.stop}
+        return [
+            (int(start), int(stop), int(position)) for start, stop, position in self.connection.execute(_REACH, asked)
+        ]
 
     def _batches(self, number: int) -> list[tuple[int, int, int]]:
         """Return which batches a channel's registers come from; an interval is in the batch of its end."""
@@ -128,6 +134,11 @@ class Evidence:
         for length in raw.lengths(self.connection, number):
             start, stop = self.span.start // length * length, -(-self.span.stop // length) * length
             seen = raw.read(self.connection, number, start, stop, length, self.size)
+            if seen.n and not (
+                seen.known[0] and seen.known[-1]
+            ):  # a gap reaches beyond: its outer reads prove its total
+                start, stop = start - REACH // length * length, stop + REACH // length * length
+                seen = raw.read(self.connection, number, start, stop, length, self.size)
             places = np.flatnonzero(seen.known)
             found += _reach(start + places * length, seen.positions[places], length)
         return found

@@ -125,6 +125,9 @@ def _try(store: Store) -> None:
 
 def _sqlite(data_dir: Path) -> Store:
     target = data_dir / SQLITE_FILE
+    if target.exists() and not target.stat().st_size:  # SQLite would take it for new, and drop its WAL
+        hint = "restore it from a backup, or delete it if nothing was ever in it"
+        raise StoreError(f"{target}: the database is empty, so it was cut; {hint}")
     engine = create_engine(f"sqlite+pysqlite:///{target}", pool_size=8, max_overflow=16)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)

@@ -332,3 +332,15 @@ def test_energy_is_neither_made_nor_lost_under_random_polls(moves: list[tuple[in
                     continue
                 assert value == (truth[after[0]] - truth[before[0]]) * 1000
                 assert value >= 0
+
+
+def test_a_wrong_word_order_shows_as_an_advance_that_no_circuit_can_make() -> None:
+    bench = Bench()
+    bench.boundary(0)
+    bench.read(0.05, 0xCF9F_0002)  # 184 223 Wh with its words swapped
+    bench.boundary(60)
+    bench.read(60.05, 0xCFA9_0002)  # ten watt-hours later
+    bench.seal(60.1)
+    (event,) = bench.out[-1].events
+    assert event.event == "advance_implausible"
+    assert bench.register().values == (655_360_000,)  # said, and left for validation to object to

@@ -228,14 +228,14 @@ def test_a_disk_that_refuses_to_write_loses_nothing_and_the_same_outbox_goes_on(
 
 @contextmanager
 def _nobody() -> Iterator[None]:
-    """Be another user for a moment."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can be another user for a moment")
-    os.seteuid(65534)
+    """Be somebody whom a file's mode stops: root becomes another user for a moment."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
     try:
         yield
     finally:
-        os.seteuid(0)
+        os.seteuid(before)
 
 
 @pytest.fixture
@@ -249,9 +249,10 @@ def open_path(tmp_path: Path) -> Path:
 def test_a_file_of_another_user_is_named_and_left_as_it_is(open_path: Path) -> None:
     made = gateway(open_path, ManualClock())
     made.outbox.close()
-    made.outbox.path.chmod(0o600)
+    made.outbox.path.chmod(0o000)
     with _nobody(), pytest.raises(StoreError, match="give the file and its folder to the agent's user"):
         Outbox(made.outbox.path)
+    made.outbox.path.chmod(0o600)
     assert len(_texts(made.outbox.path)) == 1
 
 
@@ -265,7 +266,7 @@ def test_a_read_only_file_is_named(open_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_looked_into_is_named(open_path: Path) -> None:
     closed = open_path / "closed"
-    closed.mkdir(mode=0o700)
+    closed.mkdir(mode=0o000)
     with _nobody(), pytest.raises(StoreError, match="check data_dir and its owner"):
         exists(closed / "outbox.sqlite")
 
@@ -282,3 +283,11 @@ def test_the_journal_survives_a_crash_of_the_program(tmp_path: Path) -> None:
     assert list(after.texts())[1:] == texts
     after.close()
     assert sqlite3.connect(copy).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_an_outbox_cut_to_nothing_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "outbox.sqlite").touch()
+    (tmp_path / "enrolment.jws").write_text("of an agent that has sealed\n")
+    with pytest.raises(StoreError, match="empty, so it was cut"):
+        Outbox(tmp_path / "outbox.sqlite")
+    assert not (tmp_path / "outbox.sqlite").stat().st_size

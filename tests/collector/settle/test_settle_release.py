@@ -11,8 +11,10 @@ from collector.settle.release import Made, Request
 from collector.store.engine import Store
 from shared import keys, master
 from shared.errors import ConfigError
+from shared.evidence import Evidence
 from shared.master import PointVersion
 from shared.verify import Report, Ring
+from shared.verify_release import recomputed
 from shared.verify_release import release as verify
 from tests.collector.vee.test_vee_run import NAME, T0, Line
 
@@ -260,3 +262,24 @@ def test_keys_in_the_evidence_count_for_nothing(office: Office, tmp_path: Path) 
     report = verify(target, Ring({stranger.kid: stranger}, {stranger.kid: stranger}))
     assert "no key is known" in report.failures[0]
     shutil.rmtree(target)
+
+
+def test_a_gap_that_reaches_beyond_the_period_is_proved_by_its_outer_reads(office: Office, tmp_path: Path) -> None:
+    office.points(PointVersion("gt1", 0, "generation", NAME, 300, "energy_active_export", ()))
+    office.send(0, [100, 110, None, None, None, 150, 160])
+    asked = Request(T0 + 600, T0 + 1200, "preliminary")
+    with office.centre.store.write() as connection:
+        log, signer = office.centre.log, office.centre.signer
+        made = release.make(connection, log, signer, asked, timezone="UTC", now=0)
+    assert [row.status for row in made.parsed] == ["ESTIMATED", "ESTIMATED"]
+    report = office.verified(office.write(made, tmp_path))
+    assert report.failures == []
+    assert not any("reaches beyond" in sentence for sentence in report.unproved)
+
+
+def test_points_in_a_circle_have_no_value_for_verify() -> None:
+    found = Evidence()
+    one = PointVersion("a", 0, "grid", "b", 900, "energy_active_net", ())
+    other = PointVersion("b", 0, "grid", "a", 900, "energy_active_net", ())
+    found.points = [one, other]
+    assert recomputed(found, one, T0) == (None, "MISSING", {"MISSING"})

@@ -118,3 +118,10 @@ def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path: Path
     assert "127.0.0.1" in str(caught.value)
     assert "geheim" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_database_cut_to_nothing_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "collector.db").touch()
+    with pytest.raises(StoreError, match="empty, so it was cut"):
+        open_store("sqlite", tmp_path)
+    assert not (tmp_path / "collector.db").stat().st_size

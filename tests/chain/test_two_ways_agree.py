@@ -1,0 +1,86 @@
+"""What the collector releases and what `verify` recomputes are written apart; on any versions they say the same."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.settle.rows import Channel, results
+from collector.vee.series import HAS_VALUE
+from shared.evidence import Evidence, Version
+from shared.master import PointVersion
+from shared.status import Flags, Status
+from shared.verify_release import recomputed
+
+T0 = 1_772_460_000
+SPAN = range(T0, T0 + 3600)
+CHANNELS = ("dc1/a.energy_active_import", "dc1/b.energy_active_export")
+LENGTHS = (300, 900)
+USED = (Status.RAW, Status.VALID, Status.SUSPECT, Status.VERIFIED, Status.MISSING, Status.ESTIMATED,
+        Status.SUBSTITUTED, Status.EDITED, Status.WITHDRAWN)  # fmt: skip
+FLAGS = (Flags.NONE, Flags.SCALED, Flags.SCALED | Flags.LATE, Flags.ROLLOVER)
+FORMULAS = (
+    (("p", 900, CHANNELS[0]),),
+    (("p", 900, f"{CHANNELS[0]} - 0.97 * {CHANNELS[1]}"), ("q", 900, "0.5 * p - 0.333 * p")),
+    (("p", 300, f"0.5 * {CHANNELS[1]}"), ("q", 300, f"p + {CHANNELS[0]} - p"), ("r", 300, "q - 0.125 * p")),
+    (("p", 1800, f"{CHANNELS[0]} + {CHANNELS[1]}"), ("q", 1800, "-1.5 * p"), ("r", 900, CHANNELS[1])),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Random versions of one channel at one interval length."""
+
+    channel: str
+    length: int
+    slots: tuple[tuple[int, Status, Flags], ...]
+
+    def as_collector(self) -> Channel:
+        value, status, flags = zip(*self.slots, strict=True)
+        return Channel(
+            length=self.length, values=np.array(value, np.int64), status=np.array(status, np.uint8),
+            flags=np.array(flags, np.int64), methods=[None] * len(value), positions=np.zeros(len(value), np.int64),
+        )  # fmt: skip
+
+    def as_evidence(self, found: Evidence) -> None:
+        found.lengths.setdefault(self.channel, set()).add(self.length)
+        for at, (value, status, flags) in enumerate(self.slots):
+            slot = (self.channel, T0 + at * self.length, self.length)
+            found.versions[slot] = Version(value if HAS_VALUE[status] else None, status, int(flags), None, 0)
+
+
+VALUE = st.one_of(st.integers(-9, 9), st.integers(-(2**40), 2**40))
+#: Mostly measured, so that complete rows and inner gaps come up too.
+STATUS = st.one_of(st.just(Status.VALID), st.sampled_from((Status.VALID, Status.ESTIMATED)), st.sampled_from(USED))
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> list[Grid]:
+    """Return for each channel versions on one grid, on both, or none at all."""
+    found = []
+    for channel in CHANNELS:
+        for length in draw(st.sets(st.sampled_from(LENGTHS))):
+            count = len(SPAN) // length
+            slot = st.tuples(VALUE, STATUS, st.sampled_from(FLAGS))
+            found.append(Grid(channel, length, tuple(draw(st.lists(slot, min_size=count, max_size=count)))))
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(grids(), st.sampled_from(FORMULAS))
+def test_rows_and_verify_give_the_same_on_any_versions(
+    found: list[Grid], formulas: tuple[tuple[str, int, str], ...]
+) -> None:
+    points = [PointVersion(name, 0, "load", text, length, "energy_active_net", ()) for name, length, text in formulas]
+    channels: dict[str, dict[int, Channel]] = {}
+    evidence = Evidence(points=points)
+    for grid in found:
+        channels.setdefault(grid.channel, {})[grid.length] = grid.as_collector()
+        grid.as_evidence(evidence)
+    for result in results(points, [one.id for one in points], channels, SPAN):
+        for at in range(len(SPAN) // result.point.length):
+            row = result.row(at, 0, ())
+            redone = recomputed(evidence, result.point, row.start)
+            assert redone == (row.value, row.status, set(row.qualities)), (result.point.formula, at)
+            assert (row.value is None) == ("partial" in row.flags) == (row.status == "MISSING")
