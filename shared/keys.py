@@ -221,10 +221,14 @@ def save_public(target: Path, public: Verifier) -> None:
 
 def _write(target: Path, octets: bytes, mode: int) -> None:
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(octets)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError:
+        target.unlink()  # half a key would stand in the way of a whole one
+        raise
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -1,0 +1,129 @@
+"""DESIGN.md section 9, numbers 13 and 15: a day's release of 10,000 channels, and the audit of a million intervals."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collector.settle import folder, release, rows
+from collector.settle.release import Request
+from collector.store.engine import Store, open_store
+from collector.store.migrate import migrate
+from collector.vee.run import catch_up
+from shared import envelope, keys, master
+from shared import release as contract
+from shared.keys import FileSigner
+from shared.master import PointVersion
+from shared.release import Row
+from tests.bench.pairs import reached, show
+from tests.bench.site import NAMES, body
+from tests.collector.conftest import Centre
+
+pytestmark = pytest.mark.bench
+DAY, QUARTER, SLOTS = 86_400, 900, 96
+START = 1_772_409_600  # 2026-03-02T00:00:00Z
+POINTS, EACH = 500, 20  # channels of a point
+METERS, BATCH = 260, 26  # of the site in the store; of a batch
+EVIDENCE = ((3, 3), (17, 21))
+
+
+def _channel(number: int) -> str:
+    return f"dc1/m{number // 2}.{NAMES[number % 2]}"
+
+
+def _points(count: int, each: int) -> list[PointVersion]:
+    formulas = (" + ".join(_channel(p * each + k) for k in range(each)) for p in range(count))
+    return [
+        PointVersion(f"p{p:04}", 0, "load", formula, QUARTER, NAMES[0], ()) for p, formula in enumerate(formulas)
+    ]  # fmt: skip
+
+
+def test_a_day_of_many_channels_is_released_quickly() -> None:
+    """Measure from interval versions in memory to sorted, hashed, signed rows: 10,000 channels x 96, 500 points."""
+    chance = np.random.default_rng(7)
+    blank = rows.Channel(
+        length=QUARTER, values=np.zeros(SLOTS, np.int64), status=np.ones(SLOTS, np.uint8),
+        flags=np.zeros(SLOTS, np.int64), methods=[None] * SLOTS, positions=np.full(SLOTS, 9),
+    )  # fmt: skip
+    made = {
+        _channel(n): {QUARTER: replace(blank, values=chance.integers(0, 10**9, SLOTS))} for n in range(POINTS * EACH)
+    }
+    points, signer = _points(POINTS, EACH), keys.generate()
+    begin = time.process_time()
+    lines = _released(points, made, signer)
+    seconds = time.process_time() - begin
+    assert lines == POINTS * SLOTS
+    show("13 release of a day: 10,000 channels x 96, 500 points", [
+        ("evaluated, sorted, written, hashed, signed", f"{seconds:.2f} s CPU; {reached(seconds, 3)}"),
+    ])  # fmt: skip
+
+
+def _released(points: list[PointVersion], made: dict[str, dict[int, rows.Channel]], signer: FileSigner) -> int:
+    found: list[Row] = []
+    behind = [EVIDENCE] * SLOTS
+    for result in rows.results(points, [one.id for one in points], made, range(START, START + DAY)):
+        found += release._point_rows(result, behind, {})
+    octets = contract.jsonl(contract.sort(found))
+    envelope.seal(f"{contract.root(octets)}{contract.sha256(octets)}", envelope.RELEASE, signer)
+    return octets.count(b"\n")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    opened = open_store("sqlite", tmp_path / "collector")
+    migrate(opened)
+    return opened
+
+
+def test_a_release_is_made_from_the_store_and_audited(store: Store, tmp_path: Path) -> None:
+    """Measure per channel what the store adds, and per interval what `wattseal verify` takes; both extrapolated."""
+    centre = Centre(store)
+    agent = centre.agent()
+    texts = [agent.texts[0]]
+    for first in range(0, SLOTS, 4):
+        whole = body(START + first * QUARTER, 4, METERS, length=QUARTER, statistics=False)
+        texts += [
+            agent.seal("intervals", replace(whole, blocks=whole.blocks[at : at + BATCH]))
+            for at in range(0, METERS, BATCH)
+        ]  # fmt: skip
+    channels, count = 2 * METERS, 2 * METERS // EACH
+    with store.write() as connection:
+        wanted = master.body(_points(count, EACH))
+        centre.log.record(connection, "points", wanted, by="anna", now=centre.clock.wall())
+    for at in range(0, len(texts), 50):
+        centre.take(*texts[at : at + 50])
+    catch_up(store, centre.log, centre.clock)
+    begin = time.process_time()
+    asked = Request(START, START + DAY, "final")
+    with store.write() as connection:
+        made = release.make(connection, centre.log, centre.signer, asked, timezone="UTC", now=centre.clock.wall())
+    seconds = time.process_time() - begin
+    target = folder.write(made, tmp_path / "out")
+    with store.read() as connection:
+        folder.evidence(connection, centre.log, made, centre.signer.verifier, target)
+    store.close()
+    _audit(target, agent.signer, centre.signer, tmp_path / "trusted", channels * SLOTS)
+    whole_site = POINTS * EACH * seconds / channels
+    show(f"13 the same through the store (SQLite), of {channels} channels", [
+        ("a channel and day", f"{1000 * seconds / channels:.2f} ms CPU"),
+        ("10,000 channels, extrapolated", f"{whole_site:.1f} s CPU; {reached(whole_site, 3)}"),
+    ])  # fmt: skip
+
+
+def _audit(target: Path, agent: FileSigner, collector: FileSigner, trusted: Path, intervals: int) -> None:
+    keys.save_public(trusted / "agents" / "agent.pem", agent.verifier)
+    keys.save_public(trusted / "collector" / "collector.pem", collector.verifier)
+    program = [str(Path(sys.executable).with_name("wattseal")), "verify", str(target), "--keys", str(trusted)]
+    begin = time.perf_counter()
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=120)
+    seconds = time.perf_counter() - begin
+    assert done.returncode == 0, done.stdout
+    million = seconds * 1_000_000 / intervals
+    show("15 audit: wattseal verify, from signed reads to release", [
+        (f"{intervals} intervals", f"{seconds:.2f} s"),
+        ("1 M intervals, extrapolated", f"{million:.0f} s; {reached(million, 300)}"),
+    ])  # fmt: skip
