@@ -9,19 +9,26 @@ from collector.commands.arguments import as_json, parts, say, takes
 from shared.errors import ConfigError
 
 
+#: The line of the sample that says where everything goes.
+_DATA_DIR = '# data_dir = "/var/lib/wattseal/collector"'
+
+
 @click.command()
 @click.argument(
     "file", type=click.Path(dir_okay=False, path_type=Path), default=Path("collector.toml"), metavar="[COLLECTOR.toml]"
 )
+@click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="Where database and key go; for a lab.")
 @as_json
-def init(file: Path, *, as_json: bool) -> None:
+def init(file: Path, data_dir: Path | None, *, as_json: bool) -> None:
     """Write a commented collector file if there is none, and make the signing key of the file that stands there."""
     from collector.config import load
     from shared import keys
 
     made = not file.exists()
     if made:
-        _write(file, files("collector").joinpath("collector.toml").read_text(encoding="utf-8"))
+        text = files("collector").joinpath("collector.toml").read_text(encoding="utf-8")
+        placed = f'data_dir = "{data_dir.absolute()}"' if data_dir else _DATA_DIR
+        _write(file, text.replace(_DATA_DIR, placed))
     config = load(file)
     if (config.keys / "signing.key").exists():
         signer = keys.load(config.keys)
