@@ -8,7 +8,6 @@ import click
 from collector.commands.arguments import as_json, parts, say, takes
 from shared.errors import ConfigError
 
-
 #: The line of the sample that says where everything goes.
 _DATA_DIR = '# data_dir = "/var/lib/wattseal/collector"'
 
