@@ -12,7 +12,7 @@ from collector.config import Collector
 from collector.office import access
 from collector.office.app import create
 from collector.parts import opened
-from collector.serve import PARTS, Worker, api, inlet, listen, without_api
+from collector.serve import PARTS, Worker, api, inlet, leave_on_signal, listen, without_api
 from collector.vee.run import catch_up
 from shared.clock import Clock
 from shared.log import Log as Events
@@ -25,6 +25,7 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
     parts_on = set(wanted or PARTS)
     if "api" in parts_on:
         access.check(config)
+    leave_on_signal()
     with contextlib.ExitStack() as stack:
         parts = stack.enter_context(opened(config, clock))
         sock = listen(config.api_listen, "api_listen") if "api" in parts_on else None

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,6 +143,12 @@ async def without_api(faults: Callable[[], BaseException | None]) -> None:
     """
     await _wait(_stop_event().is_set, faults)
     _raise(faults())
+
+
+def leave_on_signal() -> None:
+    """Let SIGTERM and SIGINT unwind what is being started; once all runs, the event loop has its own handlers."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: sys.exit(0))
 
 
 def _stop_event() -> asyncio.Event:

@@ -160,19 +160,21 @@ def test_the_counters_are_served_on_loopback(config: Path, tmp_path: Path) -> No
     run("collector", "init", config)
     port = free()
     config.write_text(config.read_text().replace("[mqtt]", f'metrics_listen = "127.0.0.1:{port}"\n[mqtt]'))
+    api = config.read_text().partition("api_listen = ")[2].partition(":")[2].partition('"')[0]
     log = tmp_path / "serve.log"
     with log.open("wb") as output:
         process = subprocess.Popen([*WATTSEAL, "collector", "serve", str(config)], stdout=output, stderr=output)
         try:
             text = _fetched(f"http://127.0.0.1:{port}/metrics")
+            _fetched(f"http://127.0.0.1:{api}/healthz")
         finally:
             process.terminate()
             assert process.wait(timeout=20) == 0, log.read_text()
     for name in ("received", "stored", "refused"):
         assert f"wattseal_collector_{name}_total 0.0" in text
     assert "wattseal_log_size 0.0" in text
-    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
-    assert events[-1] == "collector_stopped"
+    assert "Traceback" not in log.read_text()
+    assert json.loads(log.read_text().splitlines()[-1])["event"] == "collector_stopped"
 
 
 def _fetched(url: str) -> str:
