@@ -6,6 +6,7 @@ read only its own `down` topics. Its door does what amqtt does not: a client tha
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class EmbeddedBroker:
         """Close every connection."""
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        self._thread.join(_WITHIN)  # its port is closed by then; what may still hang is amqtt's own, in a daemon thread
 
     def _run(self) -> None:
         asyncio.run(self._serve())
@@ -133,7 +134,9 @@ class EmbeddedBroker:
             self._ready.set()
         await self._stop.wait()
         server.close()
-        await self._amqtt.shutdown()
+        with contextlib.suppress(TimeoutError):  # amqtt has waited for ever for a client that was gone
+            async with asyncio.timeout(_WITHIN / 2):
+                await self._amqtt.shutdown()
         for writer in self._inside.values():
             writer.close()
         if self._inside:
@@ -145,7 +148,8 @@ class EmbeddedBroker:
             return
         self._inside[task] = writer
         try:
-            first, level = await asyncio.wait_for(_knock(reader), _WITHIN)
+            async with asyncio.timeout(_WITHIN):  # unlike wait_for, it never swallows a cancellation
+                first, level = await _knock(reader)
             if level == _V311:
                 adapted = _Reader(reader, first), StreamWriterAdapter(writer)
                 await self._amqtt.external_connected(*adapted, "default")
