@@ -20,7 +20,6 @@ LEAST = 45  # [s]
 #: What is done to the site, in seconds after the first boundary: hall-b is silent, broker and collector lose power.
 DEAD_AT, DEAD_FOR = 13, 10
 CUT_AT, CUT_FOR = 26, 4
-SLACK = 8  # at the end, so that the last boundary is read and acknowledged [s]
 
 
 @dataclass(slots=True)
@@ -121,7 +120,7 @@ class Story:
     def _settle(self, agent: Program, site: str, collector: str, first: int) -> dict[str, Any]:
         start, stop = first + INTERVAL, first + self.seconds // INTERVAL * INTERVAL
         until("the last boundary", lambda: time.time() > stop + 3, self.programs)
-        agent_state = self._acknowledged(site)
+        self._wait_for_receipts(site)
         agent.stop()
         agent_state = call("agent", "status", site)
         folder = self._release(collector, start, stop, "final", "final")
@@ -133,16 +132,9 @@ class Story:
         self._close(folder, found, verified=bool(proved["good"]))
         return self._result(agent_state, found, verified=bool(proved["good"]))
 
-    def _acknowledged(self, site: str) -> dict[str, Any]:
-        """Return the agent's state once the collector holds everything that was sealed."""
-        state: dict[str, Any] = {}
-
-        def done() -> bool:
-            state.update(call("agent", "status", site))
-            return not state["waiting"]
-
-        until("the receipts of all batches", done, self.programs)
-        return state
+    def _wait_for_receipts(self, site: str) -> None:
+        """Wait until the collector holds everything that was sealed."""
+        until("the receipts of all batches", lambda: not call("agent", "status", site)["waiting"], self.programs)
 
     def _keys(self) -> Path:
         """Return a folder with the public keys, as an auditor would have been given them."""
