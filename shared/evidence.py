@@ -6,16 +6,18 @@ records commit to, by SHA-256. Pure: the caller reads the files.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from shared import batch, envelope, merkle, record, veeblob
+from shared import batch, envelope, merkle, record, retiming, veeblob
 from shared import registers as rule
 from shared.errors import BadProof, Malformed, TrustError
 from shared.intervals import Intervals
 from shared.master import PointVersion, in_force, points
 from shared.receipt import Checkpoint
+from shared.registers import At, Register
 from shared.release import instant
+from shared.retiming import Anchor
 from shared.status import MEASURED, Flags, Status
 from shared.veeblob import Span
 from shared.verify import Ring
@@ -51,6 +53,8 @@ class Evidence:
     points_position: int = -1
     positions: set[int] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
+    unsure: list[tuple[int, batch.Batch]] = field(default_factory=list)  # of a clock that nobody kept right
+    anchors: dict[tuple[str, str], list[tuple[int, Anchor]]] = field(default_factory=dict)  # by agent and boot
     batches: int = 0
     records: int = 0
     _force: dict[int, dict[str, PointVersion]] = field(default_factory=dict)
@@ -79,7 +83,29 @@ def collect(lines: Iterable[str], blobs: Mapping[str, bytes], point: Checkpoint,
             found.failures.append(f"evidence: {error}")
         except (ValueError, TypeError, KeyError) as error:
             found.failures.append(f"evidence: a line is no leaf: {str(error)[:80]}")
+    _retime(found)
     return found
+
+
+def _retime(found: Evidence) -> None:
+    """Add what the reads of a wrong clock give at the time that the next anchor of their boot says."""
+    for position, taken in found.unsure:
+        known = found.anchors.get((taken.agent, taken.boot), [])
+        by = min((one for one in known if one[0] >= position), key=lambda one: one[0], default=None)
+        if by is not None and isinstance(taken.body, Intervals) and retiming.off(taken.body, by[1]) is not None:
+            _moved(found, taken, taken.body, by[1])
+
+
+def _moved(found: Evidence, taken: batch.Batch, body: Intervals, by: Anchor) -> None:
+    moved = retiming.shift(body, by)
+    for block in body.blocks:
+        for name, register in block.registers.items():
+            channel = f"{taken.site}/{block.meter}.{name}"
+            if moved is None:
+                for one in retiming.levels(register, block.at, body.length, by):
+                    found.levels.setdefault((channel, one.time), set()).add(one.level)
+            else:
+                _measured(found, channel, replace(body, start=body.start + moved), register, block.at)
 
 
 def _leaf(
@@ -101,24 +127,36 @@ def _leaf(
 
 def _batch(found: Evidence, position: int, payload: bytes) -> None:
     taken = batch.decode(payload)
+    by = retiming.anchor(taken.clock)
+    if by is not None:
+        found.anchors.setdefault((taken.agent, taken.boot), []).append((position, by))
     if not isinstance(taken.body, Intervals):
         return
     body = taken.body
+    if retiming.unsure(taken.clock):
+        found.unsure.append((position, taken))
     for block in body.blocks:
         for name, register in block.registers.items():
             channel = f"{taken.site}/{block.meter}.{name}"
-            levels = rule.registers(register, block.at, body.boundaries)
-            values = rule.advances(levels, register.flags)
-            if list(register.values) != values:
+            if _measured(found, channel, body, register, block.at) != list(register.values):
                 found.failures.append(
                     f"position {position}: {channel}: sent values are not those of the published rule"
                 )
-            for at, level in enumerate(levels):
-                if level is not None:
-                    found.levels.setdefault((channel, body.start + at * body.length), set()).add(level)
-            for at, value in enumerate(values):
-                if value is not None:
-                    found.measured.setdefault((channel, body.start + at * body.length, body.length), set()).add(value)
+
+
+def _measured(
+    found: Evidence, channel: str, body: Intervals, register: Register, at: Sequence[At]
+) -> list[int | None]:  # fmt: skip
+    """Return the values of a register by the published rule, and add them and its levels to what is known."""
+    levels = rule.registers(register, at, body.boundaries)
+    values = rule.advances(levels, register.flags)
+    for place, level in enumerate(levels):
+        if level is not None:
+            found.levels.setdefault((channel, body.start + place * body.length), set()).add(level)
+    for place, value in enumerate(values):
+        if value is not None:
+            found.measured.setdefault((channel, body.start + place * body.length, body.length), set()).add(value)
+    return values
 
 
 def _record(found: Evidence, position: int, taken: record.Record, blobs: Mapping[str, bytes]) -> None:

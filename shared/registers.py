@@ -28,8 +28,11 @@ class Mark(IntFlag):
     NONE = 0
     ROLLOVER = 1
     SEAM = 2
-    FROZEN = 4
+    FROZEN = 4  # the register stood still while power said load: its value is no reading of this boundary
     LATE = 8
+    UNCERTAIN = 16  # the source itself called the value uncertain (OPC UA)
+    SETTINGS = 32  # identity or settings of the meter differ from what is configured, or have just changed
+    RETIMED = 64  # never sent: a later anchor of the same boot said when it was (shared.retiming)
 
 
 # The same as plain integers: an enum's `&` costs more than the arithmetic of a whole register.

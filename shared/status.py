@@ -61,6 +61,9 @@ class Flags(IntFlag):
     PARTIAL = 1 << 7  # a term of the formula was lacking
     SAMPLES_LOW = 1 << 8  # fewer good polls than planned
     RULE_DIFFERS = 1 << 9  # sent value and published rule do not agree; neither is used
+    UNCERTAIN = 1 << 10  # the source itself called a boundary read uncertain
+    SETTINGS = 1 << 11  # serial, ratios or parameters of the meter differ from what is configured, or have just changed
+    RETIMED = 1 << 12  # the gateway's clock was wrong; a later anchor of the same boot gave the time
 
 
 def names(flags: Flags) -> list[str]:

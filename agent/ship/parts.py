@@ -75,5 +75,5 @@ def _register(register: Register, first: int, stop: int) -> Register:
     head, *rest = register.flags[first : stop + 1]
     if first:
         within = Mark.ROLLOVER if raw[0] is not None and len(raw[0]) == 2 else Mark.NONE
-        head &= Mark.LATE | within
+        head &= ~(Mark.ROLLOVER | Mark.SEAM) | within
     return replace(register, raw=raw, flags=(head, *rest), values=register.values[first:stop])

@@ -14,11 +14,11 @@ from collector.office import terms
 from collector.office.columns import Columns
 from collector.series import raw, versions
 from collector.series.codec import Bools, Ints
+from collector.series.registers import interval_flags
 from collector.series.versions import Values
 from collector.store.schema import channel as table
 from collector.vee.series import HAS_VALUE
-from shared.registers import Mark
-from shared.status import Flags, Status
+from shared.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,5 @@ def _unversioned(
         counts, known = raw.read_statistic(connection, number, span.start, span.stop, span.length, span.as_of)
         return without & known, counts, np.zeros(len(counts), np.uint32)
     register = raw.read(connection, number, span.start, span.stop, span.length, span.as_of)
-    marks = register.flags[1:] | (register.flags[:-1] & np.uint16(Mark.LATE))  # a late read touches both its neighbours
-    loose = register.unsynchronised[1:] | register.unsynchronised[:-1]
-    flags = marks.astype(np.uint32) | np.where(loose, np.uint32(Flags.UNSYNCHRONISED), np.uint32(0))
-    return without & register.values_known, register.values, flags.astype(np.uint32)
+    flags = interval_flags(register).astype(np.uint32)
+    return without & register.values_known, register.values, flags

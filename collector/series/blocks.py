@@ -26,6 +26,7 @@ from shared.registers import Factor, Mark, Modulus, Register
 _ROLLOVER = int(Mark.ROLLOVER)
 _MOST_SAMPLES = 2**32 - 1
 _NOTHING = (0, 0, 0)
+_MARKS = 0xFFFF & ~int(Mark.RETIMED)  # that one is ours to give
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def _register(
     if rule.advances(levels, register.flags) != list(register.values):
         text = "the values that were sent do not follow from the signed reads; neither is used"
         return Piece(block.meter, name, block.source, None, "G2", text)
-    stamp = _Stamp(position, since, batch.clock.status != "S")
+    stamp = _Stamp((position, since), batch.clock.status != "S")
     records = _records(block, register, levels, stamp)
     modulus = _modulus(register.mod, register.mult)
     serial = None if block.serial is None else printable(block.serial, 64)
@@ -86,8 +87,7 @@ def _register(
 class _Stamp(NamedTuple):
     """What all boundaries of a batch have in common."""
 
-    position: int
-    since: int
+    places: tuple[int, int]  # its position, and the one from which on it counts
     unsynchronised: bool
 
 
@@ -97,7 +97,7 @@ def _records(block: Block, register: Register, levels: Sequence[int | None], sta
         counts = tuple(min(max(count, 0), _MOST_SAMPLES) for count in counts)
     known = [_fitting(level, both) for level, both in zip(levels, _bounds(block, register, levels), strict=True)]
     return raw_records(
-        (*(one or _NOTHING), stamp.position, stamp.since, count, flag & 0xFFFF, one is not None, stamp.unsynchronised)
+        (*(one or _NOTHING), *stamp.places, 0, count, flag & _MARKS, one is not None, stamp.unsynchronised)
         for one, flag, count in zip(known, register.flags, counts, strict=True)
     )
 

@@ -1,7 +1,8 @@
 """Which agents speak for a meter, and since when.
 
 A `meters` record says so: body {"meters": [{"site", "meter", "agents": [...], "from": UTC s}, ...]}, each entry
-in force from its instant on until a later one. Until somebody has loaded one, the first agent of a site that speaks
+in force from its instant on until a later one. Several agents may read one meter: the first of them is preferred at
+each boundary, the others stand in. Until somebody has loaded one, the first agent of a site that speaks
 for a meter has it; that is written down like everything else, and visible.
 """
 
@@ -26,6 +27,7 @@ class Assignment:
     meter: str
     agent: str
     since: int  # [UTC s]
+    rank: int  # among the agents of the entry; 0 is preferred
     position: int
     by_record: bool
 
@@ -44,23 +46,28 @@ def decode(members: Mapping[str, Any], position: int) -> list[Assignment]:
         Malformed: it is not written so.
     """
     try:
-        return [_checked(entry, agent, position) for entry in members["meters"] for agent in entry["agents"]]
+        return [
+            _checked(entry, agent, rank, position)
+            for entry in members["meters"]
+            for rank, agent in enumerate(entry["agents"])
+        ]
     except (KeyError, TypeError) as error:
         raise Malformed(f"not the body of a meters record: {error}") from error
 
 
-def _checked(entry: Mapping[str, Any], agent: str, position: int) -> Assignment:
-    found = Assignment(entry["site"], entry["meter"], agent, entry["from"], position, by_record=True)
+def _checked(entry: Mapping[str, Any], agent: str, rank: int, position: int) -> Assignment:
+    found = Assignment(entry["site"], entry["meter"], agent, entry["from"], rank, position, by_record=True)
     if not all(NAME.match(name) for name in (found.site, found.meter, agent)) or not isinstance(found.since, int):
         raise Malformed("a meters record holds something that is no name or no instant")
     return found
 
 
-def in_force(rows: Iterable[Assignment], at: int) -> frozenset[str]:
-    """Return the agents that speak for one meter at an instant. [UTC s]"""
+def in_force(rows: Iterable[Assignment], at: int) -> tuple[str, ...]:
+    """Return the agents that speak for one meter at an instant, the preferred first. [UTC s]"""
     past = [one for one in rows if one.since <= at]
     newest = max(((one.since, one.position) for one in past), default=None)
-    return frozenset(one.agent for one in past if (one.since, one.position) == newest)
+    mine = sorted((one for one in past if (one.since, one.position) == newest), key=lambda one: one.rank)
+    return tuple(one.agent for one in mine)
 
 
 class Table:
@@ -74,13 +81,17 @@ class Table:
             one = Assignment(**row)
             self._rows.setdefault((one.site, one.meter), []).append(one)
 
-    def speaks(self, site: str, name: str, agent: str, at: int, position: int) -> bool:
-        """Return whether an agent speaks for a meter at an instant, giving the meter to it if nobody has it yet."""
+    def rank(self, site: str, name: str, agent: str, at: int, position: int) -> int | None:
+        """Return the rank of an agent for a meter at an instant, None where it does not speak for it.
+
+        The meter is given to it if nobody has it yet.
+        """
         rows = self._rows.get((site, name))
         if rows is None:
-            self.load([Assignment(site, name, agent, 0, position, by_record=False)])
-            return True
-        return agent in in_force(rows, at)
+            self.load([Assignment(site, name, agent, 0, 0, position, by_record=False)])
+            return 0
+        agents = in_force(rows, at)
+        return agents.index(agent) if agent in agents else None
 
     def load(self, assignments: Iterable[Assignment]) -> None:
         """Write assignments down."""

@@ -2,7 +2,8 @@
 
 Rules of this file: only admitted batches enter; what is admitted but cannot be used (another version, a meter of
 another agent, values that do not follow from the reads, a fork) becomes a finding, and enters when a later record
-lets it in, counting from that record's position on. Nothing here looks at a clock.
+lets it in, counting from that record's position on. What a wrong clock labelled moves when an anchor of the same boot
+says what time it was (`retimed`). Nothing here looks at a clock.
 """
 
 import json
@@ -13,21 +14,35 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from collector.intake.authentic import printable
 from collector.intake.log import Entry
-from collector.series import blocks, findings, meters
-from collector.series.channels import Numbers
+from collector.series import blocks, findings, meters, raw, retimed
+from collector.series.channels import RANKS, Numbers
 from collector.series.findings import Found
 from collector.series.raw import Tails
 from collector.store.engine import Store
-from collector.store.schema import SERIES, cursor, event, finding, ledger, ledger_bytes, raw_segment, stat_segment
+from collector.store.schema import (
+    SERIES,
+    cursor,
+    event,
+    finding,
+    ledger,
+    ledger_bytes,
+    raw_segment,
+    stat_segment,
+    unsure,
+)
 from shared import batch as batches
-from shared import envelope, record
+from shared import envelope, record, retiming
 from shared.batch import Batch, Event, Gap
 from shared.errors import Malformed
 from shared.intervals import Block, Intervals
 from shared.quantity import INT64_MAX
+from shared.retiming import Anchor
 
 NAME = "series"
 _MADE_BY = "series"
+#: Intervals that an unsynchronised clock labels earlier than this were sealed by a clock that knew no time at all:
+#: 2020-01-01, before the first agent. [UTC s]
+SENSIBLE = 1_577_836_800
 #: Why a ledger row stays out: rule and severity of its finding.
 _OUT = {"fork": ("A2", "E"), "held": ("A2", "E"), "frozen": ("A2", "W"), "unreadable": ("A4", "W")}
 
@@ -99,6 +114,9 @@ class Projection:
         self.registers, self.statistics = Tails(connection, raw_segment), Tails(connection, stat_segment)
         self._found: list[Found] = []
         self._events: list[dict[str, object]] = []
+        self._ends: retimed.Ends = {}
+        boots = connection.execute(select(unsure.c.agent, unsure.c.boot).distinct())
+        self._unsure = {(row.agent, row.boot) for row in boots}
 
     def take(self, entry: Entry) -> None:
         """Add what one leaf of the log means."""
@@ -121,25 +139,76 @@ class Projection:
         """Add a batch; `since` is the position from which it counts, `only` the one meter that is meant."""
         try:
             found = batches.decode(envelope.payload(envelope.apart(text)))
+            by = retiming.anchor(found.clock)
+            if by is not None and only is None:
+                self._retime_boot(found, by, entry.position)
             if isinstance(found.body, Intervals):
-                for block in found.body.blocks:
-                    if only in (None, block.meter):
-                        self._block(entry, found, found.body, block, since)
+                self._intervals(entry, found, found.body, since, only)
             elif isinstance(found.body, tuple):
                 self._events += [_event(found, entry.position, one) for one in found.body]
         except Malformed as error:
             self._find(entry, "A4", "W", f"batch {entry.seq} cannot be used by this version: {printable(str(error))}")
 
-    def _block(self, entry: Entry, batch: Batch, body: Intervals, block: Block, since: int) -> None:
+    def _intervals(self, entry: Entry, batch: Batch, body: Intervals, since: int, only: str | None) -> None:
+        by = retiming.anchor(batch.clock)
+        if by is None and only is None:
+            row = {"position": entry.position, "agent": batch.agent, "boot": batch.boot}
+            self.connection.execute(insert(unsure).values(**row))
+            self._unsure.add((batch.agent, batch.boot))
+        if by is None and body.start < SENSIBLE:
+            text = f"batch {entry.seq} was sealed by a clock that knew no time; it waits for an anchor of its boot"
+            self._find(entry, "A8", "W", text, start=body.start, stop=body.start + body.n * body.length)
+            return
+        wrong = by is not None and retiming.unsure(batch.clock) and retiming.off(body, by) is not None
+        for block in body.blocks:
+            if only in (None, block.meter):
+                self._block(entry, batch, body, block, since, by if wrong else None)
+
+    def _retime_boot(self, batch: Batch, by: Anchor, position: int) -> None:
+        """Put what was sealed without a right clock where an anchor of the same boot says that it was."""
+        if (batch.agent, batch.boot) not in self._unsure:
+            return
+        own = (unsure.c.agent == batch.agent) & (unsure.c.boot == batch.boot) & (unsure.c.position < position)
+        query = select(unsure.c.position).where(own).order_by(unsure.c.position)
+        places = list(self.connection.execute(query).scalars())
+        self._unsure.discard((batch.agent, batch.boot))
+        self.write()
+        self.connection.execute(delete(unsure).where(own))
+        held = select(finding.c.id).where(
+            finding.c.position.in_(places), finding.c.rule == "A8", finding.c.made_by == _MADE_BY
+        )
+        findings.resolve(self.connection, list(self.connection.execute(held).scalars()), position)
+        self._ends = {}
+        for entry in (one for place in places for one in _entries(self.connection, place, place + 1)):
+            found = batches.decode(envelope.payload(envelope.apart(entry.text or "")))
+            if isinstance(found.body, Intervals) and retiming.off(found.body, by) is not None:
+                self._move(entry, found, found.body, by, position)
+
+    def _move(self, entry: Entry, batch: Batch, body: Intervals, by: Anchor, since: int) -> None:
+        stop = body.start + body.n * body.length
+        for path in {block.source for block in body.blocks}:
+            number = self.numbers.source(batch.agent, batch.epoch, path)
+            raw.withdraw(self.connection, number, entry.position, body.start, stop, since)
+        for block in body.blocks:
+            self._block(entry, batch, body, block, since, by)
+
+    def _block(
+        self, entry: Entry, batch: Batch, body: Intervals, block: Block, since: int, by: Anchor | None
+    ) -> None:  # fmt: skip
         stop = body.start + body.n * body.length
         if stop > INT64_MAX // 1_000_000 or body.start < 0 or not batches.NAME.match(block.meter):
             raise Malformed("a block lies outside all time, or names no meter")
-        if not self.meters.speaks(batch.site, block.meter, batch.agent, body.start, since):
+        start = body.start if by is None else retiming.true_start(body, by)
+        rank = self.meters.rank(batch.site, block.meter, batch.agent, start, since)
+        if rank is None:
             text = f"meter {block.meter!r} does not belong to agent {batch.agent!r} at that time"
             self._find(entry, "A3", "E", text, meter=block.meter, start=body.start, stop=stop)
             return
         source = self.numbers.source(batch.agent, batch.epoch, block.source)
-        for piece in blocks.pieces(batch, body, block, entry.position, since):
+        found = blocks.pieces(batch, body, block, entry.position, since)
+        if by is not None:
+            found = retimed.pieces(found, body, block, by, self._ends)
+        for piece in found:
             if piece.rule is not None:
                 text = f"{block.meter}.{printable(piece.quantity)}: {printable(piece.text or '')}"
                 self._find(entry, piece.rule, "E", text, meter=block.meter, start=body.start, stop=stop)
@@ -147,7 +216,7 @@ class Projection:
                 continue
             channel = self.numbers.channel(batch.site, piece.meter, piece.quantity)
             tails = self.statistics if piece.segment.enc == "stat" else self.registers
-            tails.add(channel, source, piece.segment, since)
+            tails.add(channel, source, piece.segment, since, rank + RANKS[block.source])
 
     def _record(self, entry: Entry, text: str) -> None:
         try:

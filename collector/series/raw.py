@@ -26,11 +26,10 @@ _SEAM = int(Mark.SEAM)
 _OF_CHANNEL = raw_segment.c.channel_id == bindparam("channel")
 _SEGMENTS = (
     select(raw_segment)
-    .join(source, source.c.id == raw_segment.c.source_id)
     .where(_OF_CHANNEL, raw_segment.c.length == bindparam("length"))
     .where(raw_segment.c.start <= bindparam("stop"), raw_segment.c.start >= bindparam("first"))
     .where(raw_segment.c.start + raw_segment.c.n * raw_segment.c.length >= bindparam("start"))
-    .order_by(source.c.rank, source.c.id, raw_segment.c.start)
+    .order_by(raw_segment.c.rank, raw_segment.c.source_id, raw_segment.c.start, raw_segment.c.id)
 )
 _QUANTITY = select(channel.c.quantity).where(channel.c.id == bindparam("channel"))
 _LENGTHS = select(raw_segment.c.length).where(_OF_CHANNEL).distinct()
@@ -56,8 +55,8 @@ class _Edge(NamedTuple):
 class _Kept:
     """The end of a series with its row; `id` is None while it has none. What is added is joined once, at the end."""
 
-    def __init__(self, segment: Segment, position: int, row: int | None) -> None:
-        self.base, self.position, self.id = segment, position, row
+    def __init__(self, segment: Segment, position: int, row: int | None, rank: int = 0) -> None:
+        self.base, self.position, self.id, self.rank = segment, position, row, rank
         self.changed = row is None
         self._added: list[Records] = []
         self._n = segment.n
@@ -96,22 +95,24 @@ class Tails:
         self._last: dict[tuple[int, int], _Kept | None] = {}
         self._done: list[tuple[tuple[int, int], _Kept]] = []
 
-    def add(self, channel_id: int, source_id: int, segment: Segment, position: int) -> None:
+    def add(self, channel_id: int, source_id: int, segment: Segment, position: int, rank: int = 0) -> None:
         """Put a segment at the end of its series, or beside it where it does not continue it."""
         key = (channel_id, source_id)
         last = self._last[key] if key in self._last else self._stored(key)
-        if last is not None and last.extend(segment, position):
+        if last is not None and last.rank == rank and last.extend(segment, position):
             self._last[key] = last
             return
         if last is not None and last.changed:
             self._done.append((key, last))
-        self._last[key] = _Kept(segment, position, None)
+        self._last[key] = _Kept(segment, position, None, rank)
 
     def _stored(self, key: tuple[int, int]) -> _Kept | None:
         own = (self.table.c.channel_id == key[0]) & (self.table.c.source_id == key[1])
         query = select(self.table).where(own).order_by(self.table.c.start.desc(), self.table.c.id.desc()).limit(1)
         row = self.connection.execute(query).one_or_none()
-        return None if row is None else _Kept(_segment(row, self._kind), row.position, row.id)
+        if row is None:
+            return None
+        return _Kept(_segment(row, self._kind), row.position, row.id, row.rank if self._kind is RAW else 0)
 
     def write(self) -> None:
         """Write what was added."""
@@ -135,7 +136,7 @@ class Tails:
             "position": kept.position, "blob": self._blob(one),
         }  # fmt: skip
         if self._kind is RAW:
-            row |= {"serial": one.serial, "enc": one.enc, "step": one.step, "modulus": one.modulus}
+            row |= {"rank": kept.rank, "serial": one.serial, "enc": one.enc, "step": one.step, "modulus": one.modulus}
         return row
 
 
@@ -144,6 +145,33 @@ def _segment(row: Row[Any], kind: "np.dtype[Any]") -> Segment:
     if kind is RAW:
         return Segment(row.start, row.length, row.serial, row.enc, row.step, row.modulus, records)
     return statistics(row.start, row.length, records)
+
+
+def withdraw(connection: Connection, source_id: int, batch: int, first: int, stop: int, since: int) -> None:
+    """Let what one batch said of boundaries count no more from a position on.
+
+    Args:
+        connection: A writing connection.
+        source_id: Of the batch.
+        batch: Its position in the log.
+        first: Its first boundary. [UTC s]
+        stop: Its last boundary. [UTC s]
+        since: The position.
+    """
+    for table, kind in ((raw_segment, RAW), (stat_segment, STAT)):
+        rows = connection.execute(
+            select(table.c.id, table.c.blob)
+            .where(table.c.source_id == source_id, table.c.start <= stop, table.c.position >= batch)
+            .where(table.c.start + table.c.n * table.c.length >= first)
+        ).all()
+        for row in rows:
+            records = unpack(row.blob, kind)
+            own = (records["position"] == batch) & (records["known"] != 0) & (records["until"] == 0)
+            if not own.any():
+                continue
+            records["until"][own] = since
+            changed = {"blob": pack(records), "position": since}
+            connection.execute(update(table).where(table.c.id == row.id).values(**changed))
 
 
 def statistics(start: int, length: int, records: Records) -> Segment:
@@ -198,7 +226,7 @@ def sources(
     rows = connection.execute(_SEGMENTS, asked).all()
     return [
         join([_segment(row, RAW) for row in own], start, stop, length, one_way=one_way, as_of=as_of)
-        for _, own in groupby(rows, key=lambda row: row.source_id)
+        for _, own in groupby(rows, key=lambda row: (row.rank, row.source_id))
     ]
 
 
@@ -232,7 +260,11 @@ def read_statistic(
     )
     for row in connection.execute(query):
         records, offset = unpack(row.blob, STAT), (row.start - start) // length
-        here = (records["known"] != 0) & ((as_of is None) | (records["since"] < (as_of or 0)))
+        here, until = records["known"] != 0, records["until"]
+        if as_of is None:
+            here &= until == 0
+        else:
+            here &= (records["since"] < as_of) & ((until == 0) | (until >= as_of))
         at = np.flatnonzero(here)
         at = at[(at + offset >= 0) & (at + offset < n)]
         values[at + offset], known[at + offset] = records["value"][at], True

@@ -14,9 +14,15 @@ from numpy.typing import NDArray
 
 from collector.series.codec import Bools, Ints, Records
 from shared.registers import Mark
+from shared.status import Flags
 
 #: A better source must have been there for so many boundaries before it is used again.
 HYSTERESIS = 3
+_AT_END = ((Mark.ROLLOVER, Flags.ROLLOVER), (Mark.SEAM, Flags.SEAM))
+_AT_EITHER = (  # a boundary that is not what it should be touches both its neighbours
+    (Mark.FROZEN, Flags.FROZEN), (Mark.LATE, Flags.LATE), (Mark.UNCERTAIN, Flags.UNCERTAIN),
+    (Mark.SETTINGS, Flags.SETTINGS), (Mark.RETIMED, Flags.RETIMED),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +64,7 @@ class Registers:
     high: Ints  # n + 1 [counts]
     flags: NDArray[np.uint16]  # n + 1, shared.registers.Mark
     positions: Ints  # n + 1, of the batches; -1 where nothing is known
+    since: Ints  # n + 1, from which position on that counts; -1 where nothing is known
     samples: NDArray[np.uint32]  # n
     unsynchronised: Bools  # n + 1
     serials: NDArray[np.object_]  # n + 1
@@ -76,12 +83,25 @@ class Registers:
 def empty(start: int, stop: int, length: int) -> Registers:
     """Return a span of which nothing is known."""
     n = (stop - start) // length
-    ints, bools = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.bool_)
+    ints, bools, nowhere = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.bool_), np.full(n + 1, -1, np.int64)
     return Registers(
         start, length, ints, bools, np.full(n + 1, -1, np.int32), ints.copy(), ints.copy(), np.zeros(n + 1, np.uint16),
-        np.full(n + 1, -1, np.int64), np.zeros(n, np.uint32), bools.copy(), np.full(n + 1, None, np.object_),
+        nowhere, nowhere.copy(), np.zeros(n, np.uint32), bools.copy(), np.full(n + 1, None, np.object_),
         np.zeros(n, np.int64), np.zeros(n, np.bool_), np.full(n, -1, np.int64), 1, None,
     )  # fmt: skip
+
+
+def interval_flags(seen: Registers) -> Ints:
+    """Return the flags (shared.status.Flags) of each interval, from the marks of its boundaries."""
+    marks = seen.flags.astype(np.int64)
+    end, either = marks[1:], marks[1:] | marks[:-1]
+    flags = np.zeros(seen.n, dtype=np.int64)
+    for mark, flag in _AT_END:
+        flags |= np.where(end & int(mark), int(flag), 0)
+    for mark, flag in _AT_EITHER:
+        flags |= np.where(either & int(mark), int(flag), 0)
+    drifting = seen.unsynchronised[1:] | seen.unsynchronised[:-1]
+    return flags | np.where(drifting, int(Flags.UNSYNCHRONISED), 0)
 
 
 def agree(before: int, after: int, modulus: int | None) -> bool:
@@ -150,6 +170,7 @@ class _Join:
         into.registers[there] = records["register"][here] + shift
         into.known[there], into.run[there] = True, runs[here]
         into.positions[there], into.serials[there] = records["position"][here], segment.serial
+        into.since[there] = records["since"][here]
         into.unsynchronised[there] = records["unsynchronised"][here] != 0
         into.flags[there] |= records["flags"][here]
         self._values(records, known, offset)
@@ -185,16 +206,22 @@ def join(
     chosen = [one for one in segments if one.length == length and one.start <= stop and one.stop >= start]
     join_ = _Join(into, one_way=one_way)
     for segment in sorted(chosen, key=lambda one: (one.start, one.stop)):
-        join_.lay(segment if as_of is None else _known_at(segment, as_of))
+        join_.lay(_known_at(segment, as_of))
     steps = [one.step for one in chosen if one.step is not None]
     moduli = [one.modulus for one in chosen if one.modulus is not None]
     return replace(into, step=max(steps, default=1), modulus=moduli[-1] if moduli else None)
 
 
-def _known_at(segment: Segment, size: int) -> Segment:
-    """Return a segment as it was when the log had that size."""
-    boundaries = segment.boundaries.copy()
-    boundaries["known"] &= boundaries["since"] < size
+def _known_at(segment: Segment, size: int | None) -> Segment:
+    """Return a segment as it was when the log had that size; None for all of the log."""
+    until, boundaries = segment.boundaries["until"], segment.boundaries
+    if size is None and not until.any():
+        return segment
+    boundaries = boundaries.copy()
+    if size is None:
+        boundaries["known"] &= until == 0
+    else:
+        boundaries["known"] &= (boundaries["since"] < size) & ((until == 0) | (until >= size))
     return replace(segment, boundaries=boundaries)
 
 
@@ -268,6 +295,7 @@ class _Switch:
         out.low[at], out.high[at] = one.low[at] + self.shift, one.high[at] + self.shift
         out.known[at], out.run[at], out.flags[at] = True, self.run, one.flags[at]
         out.positions[at], out.serials[at] = one.positions[at], one.serials[at]
+        out.since[at] = one.since[at]
         out.unsynchronised[at] = one.unsynchronised[at]
 
     def _values(self) -> None:

@@ -15,6 +15,7 @@ from collector.settle.rows import Channel
 from collector.store.schema import finding, ledger, ledger_bytes, version_segment
 from shared import envelope, master
 from shared.master import PointVersion, in_force
+from shared.registers import Mark
 from shared.release import instant
 
 #: How far beyond a period the reads at the ends of a gap are looked for. [s]
@@ -141,6 +142,8 @@ class Evidence:
                 seen = raw.read(self.connection, number, start, stop, length, self.size)
             places = np.flatnonzero(seen.known)
             found += _reach(start + places * length, seen.positions[places], length)
+            moved = np.flatnonzero(seen.known & ((seen.flags & int(Mark.RETIMED)) != 0))
+            found += _reach(start + moved * length, seen.since[moved], length)  # the anchors that said when it was
         return found
 
 

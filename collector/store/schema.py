@@ -205,9 +205,19 @@ meter = Table(
     Column("meter", Text, nullable=False),
     Column("agent", Text, nullable=False),
     Column("since", BigInteger, nullable=False),  # [UTC s]
+    Column("rank", SmallInteger, nullable=False),  # among the agents of the meter; the lowest is preferred
     Column("position", BigInteger, nullable=False),  # of the record, or of the batch that spoke for it first
     Column("by_record", Boolean, nullable=False),
     Index("meter_site_meter_ix", "site", "meter"),
+)
+
+unsure = Table(  # batches sealed by a clock that nobody kept right, until an anchor of the same boot says more
+    "unsure",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("agent", Text, nullable=False),
+    Column("boot", Text, nullable=False),
+    Index("unsure_agent_boot_ix", "agent", "boot"),
 )
 
 raw_segment = Table(
@@ -219,7 +229,8 @@ raw_segment = Table(
     Column("start", BigInteger, nullable=False),  # [UTC s]
     Column("length", Integer, nullable=False),  # of one interval [s]
     Column("n", Integer, nullable=False),  # intervals; boundaries are one more
-    Column("position", BigInteger, nullable=False),  # of the newest batch in it
+    Column("rank", SmallInteger, nullable=False),  # of the source, for this meter at that time
+    Column("position", BigInteger, nullable=False),  # of what changed it last
     Column("serial", Text),
     Column("enc", Text, nullable=False),
     Column("step", BigInteger),  # [counts]
@@ -330,4 +341,4 @@ release = Table(
 )
 
 #: What `collector.series` builds from the ledger, and may drop and build again.
-SERIES = (event, stat_segment, raw_segment, meter)
+SERIES = (event, stat_segment, raw_segment, meter, unsure)

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.series.registers import Registers
+from collector.series.registers import Registers, interval_flags
 from collector.vee import Finding, Series, estimate, validate
 from collector.vee.policy import Policy
 from collector.vee.series import Bools, Codes, Ints, NotEstimable
-from shared.registers import Mark
 from shared.status import Flags, Status
 
 _MADE = (int(Status.ESTIMATED), int(Status.SUBSTITUTED))
@@ -96,7 +95,7 @@ def _findings(verdict: Verdict, seen: Registers, view: _View) -> Iterator[Findin
 
 def _measured(seen: Registers, standing: Standing, first: int) -> Verdict:
     history = np.arange(seen.n) < first
-    flags = np.where(history, standing.flags, _flags(seen))
+    flags = np.where(history, standing.flags, interval_flags(seen))
     return Verdict(
         values=np.where(history, standing.values, np.where(seen.values_known, seen.values, 0)),
         status=np.where(
@@ -107,19 +106,6 @@ def _measured(seen: Registers, standing: Standing, first: int) -> Verdict:
         estimates=[],
         findings=[],
     )  # fmt: skip
-
-
-def _flags(seen: Registers) -> NDArray[np.int64]:
-    """Return the flags of each interval from those of its boundaries."""
-    marks = seen.flags.astype(np.int64)
-    end, either = marks[1:], marks[1:] | marks[:-1]
-    flags = np.zeros(seen.n, dtype=np.int64)
-    flags |= np.where(end & int(Mark.ROLLOVER), int(Flags.ROLLOVER), 0)
-    flags |= np.where(end & int(Mark.SEAM), int(Flags.SEAM), 0)
-    flags |= np.where(end & int(Mark.FROZEN), int(Flags.FROZEN), 0)
-    flags |= np.where(either & int(Mark.LATE), int(Flags.LATE), 0)
-    drifting = seen.unsynchronised[1:] | seen.unsynchronised[:-1]
-    return flags | np.where(drifting, int(Flags.UNSYNCHRONISED), 0)
 
 
 def _gaps(status: Codes, first: int) -> Iterator[tuple[int, int]]:

@@ -67,7 +67,8 @@ def _ends(connection: Connection) -> dict[tuple[str, str], tuple[int | None, int
 
 
 def _end(start: int, length: int, blob: bytes) -> int | None:
-    known = np.flatnonzero(unpack(blob, RAW)["known"])
+    records = unpack(blob, RAW)
+    known = np.flatnonzero((records["known"] != 0) & (records["until"] == 0))
     return None if len(known) == 0 else start + int(known[-1]) * length
 
 
