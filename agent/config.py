@@ -8,41 +8,22 @@ import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
+from agent.buses import Modbus, ModbusRtu, ModbusRtuTcp, ModbusTcp, ModbusTls, ModbusUdp, OpcUa, Strict, is_address
 from shared.quantity import QUANTITIES
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Serial = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 LENGTHS = (60, 300, 600, 900, 1800, 3600)
 LAB_LENGTHS = (1, 2, 5, 10, 15, 30)
 LONGEST_SEAL = 900  # [s]
 Role = Literal["grid", "generation", "storage", "load", "tenant", "check"]
 
 
-#: Policies of OPC 10000-7 that are not withdrawn, as asyncua writes them.
-_SECURITY = re.compile(r"(Basic256Sha256|Aes128Sha256RsaOaep|Aes256Sha256RsaPss),(Sign|SignAndEncrypt)")
 LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
-
-
-def _is_address(text: str, schemes: tuple[str, ...]) -> bool:
-    """Return whether a text is an address of a scheme with a host, and a port that can be one."""
-    try:
-        url = urlsplit(text)
-        port = url.port
-    except ValueError:
-        return False
-    return url.scheme in schemes and bool(url.hostname) and port != 0
-
-
-class Strict(BaseModel):
-    """A table of the file: no unknown keys, no silent conversions."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Uplink(Strict):
@@ -64,7 +45,7 @@ class Uplink(Strict):
     @field_validator("broker")
     @classmethod
     def _broker(cls, text: str) -> str:
-        if not _is_address(text, ("mqtt", "mqtts")):
+        if not is_address(text, ("mqtt", "mqtts")):
             raise ValueError("write mqtts://host:8883, or mqtt://host:1883 in a lab")
         return text
 
@@ -72,48 +53,6 @@ class Uplink(Strict):
     def _together(self) -> Self:
         if self.key_file and not self.cert_file:
             raise ValueError("key_file without cert_file; set both or none")
-        if self.password_file and not self.username:
-            raise ValueError("password_file without username; set both or none")
-        return self
-
-
-class ModbusTcp(Strict):
-    """One Modbus TCP endpoint; all its units share one queue."""
-
-    host: str = Field(min_length=1)
-    port: Port = 502
-    timeout_ms: int = Field(default=1000, ge=10, le=60_000)
-
-
-class OpcUa(Strict):
-    """One OPC UA server."""
-
-    url: str
-    security: str | None = Field(default=None, description='policy and mode, as "Basic256Sha256,SignAndEncrypt"')
-    cert_file: str | None = None
-    key_file: str | None = None
-    username: str | None = None
-    password_file: str | None = None
-    timeout_ms: int = Field(default=4000, ge=10, le=60_000)
-
-    @field_validator("url")
-    @classmethod
-    def _url(cls, text: str) -> str:
-        if not _is_address(text, ("opc.tcp",)):
-            raise ValueError("write opc.tcp://host:4840")
-        return text
-
-    @field_validator("security")
-    @classmethod
-    def _security(cls, text: str | None) -> str | None:
-        if text is not None and not _SECURITY.fullmatch(text):
-            raise ValueError('write policy and mode, as "Basic256Sha256,SignAndEncrypt"')
-        return text
-
-    @model_validator(mode="after")
-    def _together(self) -> Self:
-        if self.security and not (self.cert_file and self.key_file):
-            raise ValueError("security needs cert_file and key_file")
         if self.password_file and not self.username:
             raise ValueError("password_file without username; set both or none")
         return self
@@ -135,6 +74,9 @@ class Meter(Strict):
     vt_primary_V: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # noqa: N815 - likewise
     max_power_kW: float | None = Field(default=None, gt=0, le=100_000_000, description="rating")  # noqa: N815 - likewise
     poll_s: int = Field(default=10, ge=1, le=900)
+    update_s: float | None = Field(
+        default=None, gt=0, le=900, allow_inf_nan=False, description="how often this meter renews its registers"
+    )
     disclosure: Id = "default"
 
     @field_validator("quantities")
@@ -183,8 +125,12 @@ class Site(Strict):
         default="", description='loopback address for Prometheus, as "127.0.0.1:9464"; "" is off'
     )
     uplink: Uplink
-    modbus_tcp: dict[Id, ModbusTcp] = {}
-    opcua: dict[Id, OpcUa] = {}
+    modbus_tcp: dict[Id, ModbusTcp] = Field(default_factory=dict)
+    modbus_rtu: dict[Id, ModbusRtu] = Field(default_factory=dict)
+    modbus_rtu_tcp: dict[Id, ModbusRtuTcp] = Field(default_factory=dict)
+    modbus_udp: dict[Id, ModbusUdp] = Field(default_factory=dict)
+    modbus_tls: dict[Id, ModbusTls] = Field(default_factory=dict)
+    opcua: dict[Id, OpcUa] = Field(default_factory=dict)
     meter: list[Meter] = Field(min_length=1)
 
     @field_validator("timezone")
@@ -219,6 +165,16 @@ class Site(Strict):
         if span and length and (span % length or span > max(length, LONGEST_SEAL)):
             raise ValueError(f"write a multiple of interval_s, at most {LONGEST_SEAL}")
         return span
+
+    @property
+    def modbus(self) -> dict[str, Modbus]:
+        """Return all Modbus links by name."""
+        return {**self.modbus_tcp, **self.modbus_rtu, **self.modbus_rtu_tcp, **self.modbus_udp, **self.modbus_tls}
+
+    @property
+    def buses(self) -> dict[str, Modbus | OpcUa]:
+        """Return all links by name."""
+        return {**self.modbus, **self.opcua}
 
     @property
     def seal(self) -> int:

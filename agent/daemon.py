@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from agent.acquire.drivers.base import BlockRead, Refused
+from agent.acquire.drivers.base import BlockRead, Identity, Refused, Target
 from agent.acquire.poller import Poller
 from agent.config import Site
 from agent.measure.boundaries import US, Builder, Sealable
 from agent.measure.clockwatch import ClockWatch
+from agent.measure.meterclock import MeterClocks, in_utc
+from agent.measure.resume import Resumption, resume
 from agent.ship.outbox import Outbox, Sealed
 from agent.ship.seal import Sealer
 from agent.ship.uplink import Uplink
@@ -32,6 +34,12 @@ SUSPICIOUS = {
     "register_reset": "the register went back; look whether the meter was reset or exchanged",
     "meter_exchanged": "the device tells another serial; enter it in the site file",
     "serial_mismatch": "the device tells another serial than the site file",
+    "settings_mismatch": "ratios of the device differ from the site file; one of the two is wrong by that factor",
+    "settings_changed": "somebody changed parameters of the meter; find out who, and whether the ratios are right",
+    "register_frozen": "the register stood still under load; look at the meter and the gateway between",
+    "meter_clock_off": "the meter's own clock is wrong; its recorder is read with the offset taken off",
+    "register_coarse": "the float register has grown so large that its step matters; use the meter's integer block",
+    "scale_changed": "the meter now counts in another unit; it is followed, nothing is to be done",
 }
 
 
@@ -60,6 +68,8 @@ class Agent:
     intervals_sealed: int = 0  # since start
     batches_sealed: int = 0  # since start
     unsealed: list[_Commit] = field(default_factory=list)  # oldest first; more than one only while the disk refuses
+    resumption: Resumption | None = None
+    meter_clocks: MeterClocks = field(default_factory=MeterClocks)
     progress: tuple[int, int] = (0, 0)  # requests so far, and when that number last changed [boot us]
 
     # -- meter -> builder --------------------------------------------------------------------------------------------
@@ -87,9 +97,18 @@ class Agent:
         at = self.clock.boot()
         self.builder.add(Event(meter, what, at, at, 1, {"reason": reason[:200]}))
 
-    def identified(self, meter: str, serial: str | None) -> None:
-        """Take note of a serial number."""
-        self.builder.identified(meter, serial, self.clock.boot())
+    def identified(self, target: Target, who: Identity) -> None:
+        """Take note of what a meter told of itself, and of the registers that were found on it."""
+        blocks = self.pollers[self.bus_of[target.id]].register_blocks(target.id)
+        if self.builder.located(target.id, blocks) and self.resumption is not None:
+            self.resumption.lay({target.id})
+        self.builder.identified(target.id, who, self.clock.boot())
+        if who.clock is not None and self.watch.offset is not None:
+            local = target.profile.clock is not None and target.profile.clock.zone == "local"
+            clock = in_utc(who.clock, self.site.timezone, self.watch.offset) if local else who.clock
+            event = self.meter_clocks.see(target.id, clock, self.watch.offset)
+            if event is not None:
+                self.builder.add(event)
 
     # -- builder -> outbox -------------------------------------------------------------------------------------------
 
@@ -101,7 +120,7 @@ class Agent:
         """
         boot, wall = self.clock.boot(), self.clock.wall()
         self._look(boot, wall)
-        latest = wall // (self.site.interval_s * US) * self.site.interval_s
+        latest = wall // (self.builder.length * US) * self.builder.length
         if latest * US >= self.since:
             self.builder.open(latest, self.watch.boot_of(latest * US))
         ready = self.builder.ready(boot, stopping=stopping)
@@ -112,11 +131,22 @@ class Agent:
         return self._seal(boot)
 
     def _look(self, boot: int, wall: int) -> None:
-        if self.watch.see(boot, wall):
-            log.warning("clock_step", wall_us=wall)
+        step = self.watch.see(boot, wall)
+        if step:
+            log.warning("clock_step", wall_us=wall, step_us=step)
             self.since = min(self.since, wall)  # what was written before the step says nothing of the new time
+        if abs(step) >= self.builder.length * US:
+            self._new_timeline(boot, wall)
         for event in self.watch.take_events():
             self.builder.add(event)
+
+    def _new_timeline(self, boot: int, wall: int) -> None:
+        """Seal what was complete before the clock stepped, and begin anew with the next boundary."""
+        ready = self.builder.ready(boot, stopping=True)
+        if ready is not None:
+            self.unsealed.append(self._commit(ready))
+        self.builder.jump()
+        self.since = wall
 
     def _commit(self, ready: Sealable) -> _Commit:
         bodies: list[tuple[str, Body]] = [("intervals", body) for body in ready.intervals]
@@ -177,7 +207,7 @@ class Agent:
 
     def _pause(self) -> float:
         """Return how long nothing can happen: to the next boundary, or a moment while one is being settled. [s]"""
-        length = self.site.interval_s * US
+        length = self.builder.length * US
         to_boundary = (length - self.clock.wall() % length) / US
         return min(0.05 if len(self.builder.opened) > 1 else 1.0, to_boundary + 0.001)
 
@@ -197,7 +227,8 @@ class Agent:
         """Continue where the last seal ended."""
         state = self.outbox.get("state")
         if state is not None:
-            self.builder.resume(state, now_wall=self.clock.wall(), now_boot=self.clock.boot())
+            now_wall, now_boot = self.clock.wall(), self.clock.boot()
+            self.resumption = resume(self.builder, state, now_wall=now_wall, now_boot=now_boot)
 
     @property
     def bus_of(self) -> dict[str, str]:

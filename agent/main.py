@@ -5,11 +5,12 @@ meter -driver-> reads -> builder -> sealer -> outbox -> uplink -> collector; the
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from math import gcd
 from pathlib import Path
 
-from agent import enrolment
+from agent import enrolment, links
 from agent.acquire.drivers.base import Driver, Target
-from agent.acquire.drivers.modbus import ModbusTcp
 from agent.acquire.points import Profile
 from agent.acquire.poller import Poller
 from agent.config import Meter, Site
@@ -26,7 +27,6 @@ from agent.ship.uplink import Uplink
 from agent.ship.window import Window
 from shared import systemd
 from shared.clock import Clock
-from shared.errors import ConfigError
 from shared.log import Log
 
 log = Log(__name__)
@@ -51,7 +51,7 @@ def assemble(
     """
     outbox = Outbox(site.outbox)
     try:
-        return _assemble(site, profiles, clock, outbox, drivers or _drivers(site, clock))
+        return _assemble(site, profiles, clock, outbox, drivers or links.drivers(site, clock))
     except BaseException:
         outbox.close()
         raise
@@ -62,9 +62,11 @@ def _assemble(
 ) -> Agent:
     enrolled, key = enrolment.standing(site, outbox)
     targets = {meter.id: _target(meter, profiles) for meter in site.meter}
-    pollers = {bus: _poller(site, bus, link, targets, clock) for bus, link in drivers.items()}
+    # Until a new length of the intervals acts, the boundaries of both are read.
+    every = gcd(site.interval_s, int((outbox.get("state") or {}).get("length", site.interval_s)))
+    pollers = {bus: _poller(site, bus, link, targets, clock, every) for bus, link in drivers.items()}
     watch = ClockWatch()
-    metered = {meter.id: _metered(meter, drivers[meter.bus], targets[meter.id]) for meter in site.meter}
+    metered = {meter.id: _metered(site, meter, pollers[meter.bus], profiles[meter.id]) for meter in site.meter}
     builder = Builder(site.interval_s, site.seal, site.boundary_tolerance_ms * 1000, metered, clock.boot_id())
     sealer = Sealer(
         outbox, key, clock, tuple(site.uplink.collectors), site.site, site.agent,
@@ -104,56 +106,19 @@ def _target(meter: Meter, profiles: Mapping[str, Profile]) -> Target:
     return Target(meter.id, profiles[meter.id], meter.poll_s * US, meter.unit, meter.nodes)
 
 
-def _poller(site: Site, bus: str, link: Driver, targets: Mapping[str, Target], clock: Clock) -> Poller:
+def _poller(site: Site, bus: str, link: Driver, targets: Mapping[str, Target], clock: Clock, every: int) -> Poller:
     meters = [targets[meter.id] for meter in site.meter if meter.bus == bus]
-    return Poller(link, meters, clock, interval_us=site.interval_s * US, timeout_s=_timeout(site, bus))
+    return Poller(link, meters, clock, interval_us=every * US, timeout_s=site.buses[bus].timeout_ms / 1000)
 
 
-def _timeout(site: Site, bus: str) -> float:
-    link = site.modbus_tcp.get(bus) or site.opcua[bus]
-    return link.timeout_ms / 1000
-
-
-def _drivers(site: Site, clock: Clock) -> dict[str, Driver]:
-    """Return one driver for each bus that has meters: all its meters share one connection or session."""
-    return {bus: driver(site, bus, clock) for bus in dict.fromkeys(meter.bus for meter in site.meter)}
-
-
-def driver(site: Site, bus: str, clock: Clock) -> Driver:
-    """Return the driver of a bus; asyncua is imported only here, and only for a site that has OPC UA."""
-    if bus in site.modbus_tcp:
-        link = site.modbus_tcp[bus]
-        return ModbusTcp(link.host, link.port, clock)
-    from agent.acquire.drivers.opcua import OpcUa
-
-    server, where = site.opcua[bus], f"opcua.{bus}"
-    for key, name in (("cert_file", server.cert_file), ("key_file", server.key_file)):
-        _text(f"{where}.{key}", name)
-    return OpcUa(
-        server.url, clock, security=server.security, cert_file=server.cert_file, key_file=server.key_file,
-        username=server.username, password=_text(f"{where}.password_file", server.password_file),
+def _metered(site: Site, meter: Meter, poller: Poller, profile: Profile) -> Metered:
+    update = round((meter.update_s or profile.update_s or 0) * US)
+    expects = {"ct_primary_A": meter.ct_primary_A, "vt_primary_V": meter.vt_primary_V}
+    return Metered(
+        meter.id, meter.disclosure, meter.serial, meter.poll_s * US, meter.max_power, poller.register_blocks(meter.id),
+        update if update > 2000 * site.boundary_tolerance_ms else 0,
+        {name: Fraction(str(value)) for name, value in expects.items() if value is not None},
     )  # fmt: skip
-
-
-def _text(where: str, name: str | None) -> str | None:
-    """Return what a file of the site holds, so that one that cannot be read is told at the start.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    try:
-        return None if name is None else Path(name).read_bytes().decode("utf-8", errors="replace").strip()
-    except OSError as error:
-        raise ConfigError(f"{where}: {name}: {error.strerror}; give it to the agent's user") from error
-
-
-def _metered(meter: Meter, link: Driver, target: Target) -> Metered:
-    blocks = {
-        block.index: tuple(point for point in block.points if point.kind == "register")
-        for block in link.blocks(target)
-        if block.has_register
-    }
-    return Metered(meter.id, meter.disclosure, meter.serial, meter.poll_s * US, meter.max_power, blocks)
 
 
 async def run(agent: Agent) -> None:

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from agent.acquire.points import Point, Profile
+from agent.acquire.points import Part, Point, Profile
 from agent.config import Site
 from agent.ship.seal import SOFTWARE
 
@@ -43,19 +43,29 @@ def _profile(profile: Profile) -> dict[str, object]:
     return {
         "id": profile.id,
         "trust": profile.trust,
+        "update_s": None if profile.update_s is None else repr(profile.update_s),
         "points": {point.quantity: _point(point) for point in profile.points},
+        "scales": {scale.quantity: [scale.form, _part(scale.parts[0])] for scale in profile.scales},
+        "models": {str(one.id): {p.quantity: _point(p) for p in one.points} for one in profile.maps},
     }
 
 
 def _point(point: Point) -> dict[str, object]:
     return {
         "enc": point.enc,
-        "parts": [[part.function, part.address, part.type, part.word_order, part.byte_order] for part in point.parts],
+        "parts": [_part(part) for part in point.parts],
         "node": point.node,
+        "offset": _fraction(point.offset),
+        "scaled_by": point.scaled_by,
         "mult": [_fraction(mult) for mult in point.mults],
         "mod": list(point.mod) if isinstance(point.mod, tuple) else point.mod,
         "step": point.step,
     }
+
+
+def _part(part: Part) -> list[object]:
+    orders = [part.word_order, part.byte_order, part.half_order]
+    return [part.function, part.address, part.type, *orders, None if part.bits is None else list(part.bits)]
 
 
 def _fraction(number: Fraction) -> list[int]:

@@ -1,22 +1,29 @@
 """Reading `site.toml`: each complaint at file, line and column, all of them at once."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import tomlkit
 from pydantic import BaseModel
 
+from agent.acquire import nodes_file
 from agent.acquire.points import Profile, narrow
 from agent.acquire.profile import find_profile
-from agent.config import Meter, ModbusTcp, OpcUa, Site, Uplink
+from agent.buses import ModbusRtu, ModbusRtuTcp, ModbusTcp, ModbusTls, ModbusUdp, OpcUa
+from agent.config import Meter, Site, Uplink
+from agent.workload import load_of
 from shared import places
 from shared.errors import ConfigError
 from shared.places import Document
 from shared.places import Path as Keys
 
-_TABLES: dict[str, type[BaseModel]] = {"meter": Meter, "uplink": Uplink, "modbus_tcp": ModbusTcp, "opcua": OpcUa}
+_TABLES: dict[str, type[BaseModel]] = {
+    "meter": Meter, "uplink": Uplink, "opcua": OpcUa, "modbus_tcp": ModbusTcp, "modbus_rtu": ModbusRtu,
+    "modbus_rtu_tcp": ModbusRtuTcp, "modbus_udp": ModbusUdp, "modbus_tls": ModbusTls,
+}  # fmt: skip
+_BUSES = [name for name in _TABLES if name not in ("meter", "uplink")]
 
 
 def load(path: Path) -> tuple[Site, dict[str, Profile]]:
@@ -26,8 +33,8 @@ def load(path: Path) -> tuple[Site, dict[str, Profile]]:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
     document = places.document(path, tomlkit.parse, f"wattseal agent init {path}")
-    site = document.checked(Site.model_validate, _known)
     complaints: list[str] = []
+    site = _with_nodes(document, document.checked(Site.model_validate, _known), complaints)
     profiles = _profiles(document, site, complaints)
     complaints += [
         *_credentials(document, site),
@@ -37,7 +44,33 @@ def load(path: Path) -> tuple[Site, dict[str, Profile]]:
     ]
     if complaints:
         raise ConfigError("\n".join(complaints))
-    return site, {meter.id: narrow(profiles[meter.id], meter.quantities, meter.factor) for meter in site.meter}
+    narrowed = {meter.id: narrow(profiles[meter.id], meter.quantities, meter.factor) for meter in site.meter}
+    late = _overloaded(document, site, narrowed)
+    if late:
+        raise ConfigError("\n".join(late))
+    return site, narrowed
+
+
+def _with_nodes(document: Document, site: Site, complaints: list[str]) -> Site:
+    """Return the site with the nodes that its CSV files name."""
+    listed: dict[str, Mapping[str, str]] = {}
+    for bus, server in site.opcua.items():
+        if server.nodes_file is None:
+            continue
+        own = {meter.id for meter in site.meter if meter.bus == bus}
+        place = document.place(("opcua", bus, "nodes_file"))
+        try:
+            nodes = nodes_file.load(Path(server.nodes_file))
+        except ConfigError as error:
+            complaints.append(str(error))
+            continue
+        listed |= {meter: found for meter, found in nodes.items() if meter in own}
+        complaints += [f"{place}: {server.nodes_file}: no meter {name!r} on bus {bus!r}" for name in nodes.keys() - own]
+    meters = [
+        meter.model_copy(update={"nodes": {**listed[meter.id], **meter.nodes}}) if meter.id in listed else meter
+        for meter in site.meter
+    ]
+    return site.model_copy(update={"meter": meters})
 
 
 def _known(path: Keys) -> Sequence[str]:
@@ -74,12 +107,46 @@ def _credentials(document: Document, site: Site) -> list[str]:
 
 
 def _buses(document: Document, site: Site) -> list[str]:
-    known = [*site.modbus_tcp, *site.opcua]
-    return [
+    known = list(site.buses)
+    return _same_link(document, site) + [
         f'{_place(document, at, "bus")}: meter "{meter.id}": no bus {meter.bus!r};{_near(meter.bus, known)}'
         for at, meter in enumerate(site.meter)
         if meter.bus not in known
     ]
+
+
+def _same_link(document: Document, site: Site) -> list[str]:
+    """Complain of names and of physical links that stand twice: two queues on one line would talk into each other."""
+    names: dict[str, Keys] = {}
+    lines: dict[object, Keys] = {}
+    complaints = []
+    for table in _BUSES:
+        for name, bus in getattr(site, table).items():
+            here: Keys = (table, name)
+            where = (getattr(bus, "device", None), getattr(bus, "host", None), getattr(bus, "port", None),
+                     getattr(bus, "url", None), table == "modbus_udp")  # fmt: skip
+            for kind, key, seen in (("name", name, names), ("link", where, lines)):
+                first = seen.setdefault(key, here)  # type: ignore[arg-type] # the pairs above fit each other
+                if first != here:
+                    complaints.append(
+                        f"{document.place(here, key=True)}: {'.'.join(map(str, here))} has the same {kind} as"
+                        f" {'.'.join(map(str, first))}; give all its meters one table"
+                    )
+    return complaints
+
+
+def _overloaded(document: Document, site: Site, profiles: dict[str, Profile]) -> list[str]:
+    """Complain of serial lines that cannot keep up, whatever happens."""
+    complaints = []
+    for table in ("modbus_rtu", "modbus_rtu_tcp"):
+        for name in getattr(site, table):
+            share = load_of(site, name, profiles).share
+            if share > 1:
+                complaints.append(
+                    f"{document.place((table, name), key=True)}: bus {name!r}: its meters need {float(share):.1f} s"
+                    " of each second; raise poll_s or baudrate, read fewer quantities, or use a second line"
+                )
+    return complaints
 
 
 def _near(name: str, known: list[str]) -> str:
@@ -97,7 +164,7 @@ def _doubles(document: Document, site: Site) -> list[str]:
             where = _place(document, first, "id")
             complaints.append(f'{_place(document, at, "id")}: meter "{meter.id}" stands twice; the first is at {where}')
         other = units.setdefault((meter.bus, meter.unit), meter.id)
-        if other != meter.id and meter.bus in site.modbus_tcp:
+        if other != meter.id and meter.bus in site.modbus:
             complaints.append(
                 f'{_place(document, at, "id")}: meter "{meter.id}" has unit {meter.unit} on bus {meter.bus!r},'
                 f' as has "{other}"'
@@ -109,9 +176,9 @@ def _fits(document: Document, site: Site, profiles: dict[str, Profile]) -> list[
     complaints = []
     for at, meter in enumerate(site.meter):
         profile = profiles.get(meter.id)
-        if profile is None or meter.bus not in [*site.modbus_tcp, *site.opcua]:
+        if profile is None or meter.bus not in site.buses:
             continue
-        protocol = "modbus" if meter.bus in site.modbus_tcp else "opcua"
+        protocol = "modbus" if meter.bus in site.modbus else "opcua"
         if profile.protocol != protocol:
             complaints.append(
                 f'{_place(document, at, "bus")}: meter "{meter.id}": profile {profile.id!r} speaks {profile.protocol},'

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.acquire.drivers.base import BlockRead, Refused, Target, Unreachable
+from agent.acquire.drivers.base import BlockRead, Identity, Refused, Target, Unreachable
 from agent.acquire.plan import Block, plan
+from agent.acquire.points import Setting
 from agent.ship.outbox import Outbox
 from agent.ship.seal import Sealer
 from shared import batch, envelope, keys, merkle, receipt, record
@@ -135,6 +136,7 @@ class Bus:
     clock: Clock
     laws: dict[str, Law]
     serials: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, dict[str, Setting]] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     missing: dict[str, set[int]] = field(default_factory=dict)  # addresses that a meter lacks
     refuses: dict[str, int] = field(default_factory=dict)  # exception code with which a meter answers every request
@@ -169,11 +171,15 @@ class Bus:
         if meter in self.refuses:
             raise Refused(f"{meter}: exception {self.refuses[meter]:02X}", self.refuses[meter])
 
-    async def identity(self, target: Target, timeout_s: float) -> str | None:
+    async def resolve(self, target: Target, timeout_s: float) -> Target:  # noqa: ARG002 - nothing is to be found
+        """Return the meter as it is."""
+        return target
+
+    async def identity(self, target: Target, timeout_s: float) -> Identity:
         """Return the serial number of the meter that stands there now."""
         await self._answer(target.id, timeout_s)
         self.identities.append(target.id)
-        return self.serials.get(target.id)
+        return Identity(self.serials.get(target.id), self.settings.get(target.id, {}))
 
     async def close(self) -> None:
         """Close the link."""

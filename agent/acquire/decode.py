@@ -2,19 +2,28 @@
 
 Rules: the raw integer of a register is kept exactly (a float as its bits), nothing is rounded but an instantaneous
 value, once, half to even (WIRE.md section 3, rule 1). What the meter marks as not available, a float that is no
-number, and what would leave int64 is None; it is never wrapped and never 0.
+number, and what would leave int64 is None; it is never wrapped and never 0. A register whose worth the meter declares
+in a scale register is None until that is known.
 Sources: IEEE 754-2019 section 3.4 (binary32, binary64); Modbus Application Protocol V1.1b3 section 4.2 (a register is
 16 bits, high byte first); mod10k: words of four decimal digits, as the ION maker's documents name it.
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
-from math import isfinite
+from math import isfinite, prod
+from typing import NamedTuple
 
-from agent.acquire.points import Enc, Part, Point, Raw
+from agent.acquire.decode_clock import clock
+from agent.acquire.decode_scale import coarse_above, float_step, resolved
+from agent.acquire.points import Enc, Part, Point, Raw, Setting
 from shared.quantity import INT64_MAX, INT64_MIN
+
+__all__ = [
+    "BlockReader", "Decoded", "block_reader", "clock", "coarse_above", "combine", "count", "exact", "exact_sum",
+    "float_step", "number", "packed", "part_raw", "pattern", "resolved", "setting", "text",
+]  # fmt: skip
 
 _DIGITS = 10_000  # one mod10k word holds 0..9999
 #: A binary32 has 24 bits; times a number of at most 29 more, the product is exact in a binary64 of 53.
@@ -22,7 +31,19 @@ _EXACT = 1 << 29
 _FLOATS = {"f32": struct.Struct(">f"), "f64": struct.Struct(">d")}
 
 Read = Callable[[bytes], tuple[Raw | None, int | None]]
-BlockReader = Callable[[Sequence[int]], tuple[dict[str, Raw | None], dict[str, int | None]]]
+
+
+class Decoded(NamedTuple):
+    """What a block said."""
+
+    registers: dict[str, Raw | None]  # raw, in the point's `enc`
+    values: dict[str, int | None]  # instantaneous quantities [counts of the quantity's unit]
+    scaled: dict[str, Point]  # registers whose worth a scale declares: `mult`, `mod` and `step` as it says now
+    scales: dict[str, int | None]  # scale registers that this block brought
+
+
+#: Takes the words of a block and the scales of this meter that are known so far.
+BlockReader = Callable[[bytes, Mapping[str, int | None]], Decoded]
 
 
 def packed(words: Sequence[int]) -> bytes:
@@ -37,6 +58,8 @@ def pattern(block: bytes, part: Part) -> int:
         >>> hex(pattern(bytes.fromhex("CCDDAABB"), Part(0, 2, 3, "uint32", word_order="little")))
         '0xaabbccdd'
     """
+    if part.half_order not in (None, part.word_order):
+        block = block[4:] + block[:4]
     if part.word_order == part.byte_order:
         return int.from_bytes(block, part.word_order)
     swapped = bytearray(block)
@@ -57,12 +80,20 @@ def number(bits: int, part: Part) -> int | None:
 
 def _conversion(part: Part) -> Callable[[int], int | None] | None:
     """Return how bits become a number; None where they are it."""
-    if part.type.startswith("int"):
-        sign = 1 << (16 * part.count - 1)
-        return lambda bits: (bits ^ sign) - sign
-    if part.type.startswith("bcd"):
+    whole = _typed(part.type, part.count, 16 * part.count if part.bits is None else part.bits[1])
+    if part.bits is None:
+        return whole
+    low, mask = part.bits[0], (1 << part.bits[1]) - 1
+    return lambda bits: whole(bits >> low & mask) if whole else bits >> low & mask
+
+
+def _typed(kind: str, count: int, width: int) -> Callable[[int], int | None] | None:
+    if kind.startswith(("int", "abs")):
+        sign = 1 << (width - 1)
+        return (lambda bits: (bits ^ sign) - sign) if kind.startswith("int") else lambda bits: abs((bits ^ sign) - sign)
+    if kind.startswith("bcd"):
         return _bcd
-    return partial(_mod10k, count=part.count) if part.type.startswith("mod10k") else None
+    return partial(_mod10k, count=count) if kind.startswith("mod10k") else None
 
 
 def _bcd(bits: int) -> int | None:
@@ -147,20 +178,18 @@ def part_raw(block: bytes, part: Part, na: frozenset[int]) -> int | None:
 
 def combine(point: Point, raws: Sequence[int | None]) -> tuple[Raw | None, int | None]:
     """Return a point's raw register and its value rounded to counts of its unit, both None when not available."""
-    if not isinstance(point.mult, tuple):
-        value = None if raws[0] is None else count(raws[0], point.enc, point.mult)
-        return (None, None) if value is None else (raws[0], value)
+    several = isinstance(point.mult, tuple)
     known = tuple(raw for raw in raws if raw is not None)
     total = exact_sum(point, known) if len(known) == len(raws) else None
-    value = None if total is None else _half_even(total.numerator, total.denominator)
-    if value is None or not INT64_MIN <= value <= INT64_MAX:
+    value = None if total is None else _bounded(_half_even(total.numerator, total.denominator))
+    if value is None:
         return None, None
-    return known, value
+    return (known if several else known[0]), value
 
 
 def exact_sum(point: Point, raws: Sequence[int]) -> Fraction | None:
     """Return the exact value of a point, its parts summed [counts of its unit]; None for NaN and infinity."""
-    total = Fraction(0)
+    total = point.offset
     for raw, mult in zip(raws, point.mults, strict=True):
         value = exact(raw, point.enc)
         if value is None:
@@ -169,37 +198,88 @@ def exact_sum(point: Point, raws: Sequence[int]) -> Fraction | None:
     return total
 
 
-def block_values(
-    words: Sequence[int], address: int, points: Sequence[Point]
-) -> tuple[dict[str, Raw | None], dict[str, int | None]]:
-    """Return registers (raw) and instantaneous values (counts) of a block read that begins at ``address``."""
-    return block_reader(address, points)(words)
-
-
 def block_reader(address: int, points: Sequence[Point]) -> BlockReader:
-    """Return how the words of such a block are read: to be made once, it runs at every poll."""
-    registers = [(point.quantity, _reader(point, address)) for point in points if point.kind == "register"]
-    others = [(point.quantity, _reader(point, address)) for point in points if point.kind != "register"]
+    """Return how the bytes of such a block, as they came over the wire, are read: made once, it runs at every poll."""
+    fixed = [point for point in points if point.scaled_by is None]
+    registers = [(point.quantity, _reader(point, address)) for point in fixed if point.kind == "register"]
+    others = [(point.quantity, _value_reader(point, address)) for point in fixed if point.kind == "instantaneous"]
+    rest = [point for point in points if point.kind == "scale" or point.scaled_by is not None]
 
-    def read(words: Sequence[int]) -> tuple[dict[str, Raw | None], dict[str, int | None]]:
-        block = packed(words)
-        return {name: of(block)[0] for name, of in registers}, {name: of(block)[1] for name, of in others}
+    def read(block: bytes, known: Mapping[str, int | None]) -> Decoded:  # noqa: ARG001 - nothing here has a scale
+        return Decoded({name: of(block)[0] for name, of in registers}, {name: of(block) for name, of in others}, {}, {})
+
+    return _scaled_reader(address, rest, read) if rest else read
+
+
+def _scaled_reader(address: int, points: Sequence[Point], plain: BlockReader) -> BlockReader:
+    """Return how a block with scales, or with points that have one, is read."""
+    scales = [(point, _reader(point, address)) for point in points if point.kind == "scale"]
+    moving = [_Moving(point, address) for point in points if point.kind != "scale"]
+
+    def read(block: bytes, known: Mapping[str, int | None]) -> Decoded:
+        decoded = plain(block, known)
+        for scale, of in scales:
+            raw = of(block)[0]
+            decoded.scales[scale.quantity] = raw if isinstance(raw, int) else None
+        current = {**known, **decoded.scales}
+        for one in moving:
+            one.read(block, current, decoded)
+        return decoded
 
     return read
+
+
+class _Moving:
+    """A point whose worth a scale register declares; made anew only when that says something else."""
+
+    def __init__(self, point: Point, address: int) -> None:
+        self._point, self._address = point, address
+        self._scale: int | None = None
+        self._made: tuple[Point, Read] | None = None
+
+    def read(self, block: bytes, scales: Mapping[str, int | None], decoded: Decoded) -> None:
+        """Put the point's register or value into what the block said."""
+        made = self._at(scales.get(self._point.scaled_by or ""))
+        raw, value = (None, None) if made is None else made[1](block)
+        if self._point.kind != "register":
+            decoded.values[self._point.quantity] = value
+            return
+        decoded.registers[self._point.quantity] = raw
+        if made is not None:
+            decoded.scaled[self._point.quantity] = made[0]
+
+    def _at(self, scale: int | None) -> tuple[Point, Read] | None:
+        if scale != self._scale:
+            worth = resolved(self._point, scale, self._point.form or "power10")
+            self._scale, self._made = scale, None if worth is None else (worth, _reader(worth, self._address))
+        return self._made
 
 
 def _reader(point: Point, address: int) -> Read:
     """Return how a point is read out of the bytes of a block."""
     spans = [(2 * (part.address - address), 2 * (part.end - address), part) for part in point.parts]
-    if len(spans) == 1 and not isinstance(point.mult, tuple):
+    if len(spans) == 1 and not isinstance(point.mult, tuple) and not point.offset:
         return _single(point, *spans[0], point.mult)
     return lambda block: combine(point, [part_raw(block[i:j], part, point.na) for i, j, part in spans])
+
+
+def _value_reader(point: Point, address: int) -> Callable[[bytes], int | None]:
+    """Return how an instantaneous value is read: of most meters a float, whose bits nobody asks for."""
+    part, over = point.parts[0], point.mults[0]
+    straight = part.word_order == part.byte_order == "big" and part.half_order != "little" and part.bits is None
+    lone = len(point.parts) == 1 and not (point.na or point.offset)
+    if not (straight and lone and point.enc == "f32" and over.denominator == 1 and abs(over) < _EXACT):
+        read = _reader(point, address)
+        return lambda block: read(block)[1]
+    unpack, first, factor = _FLOATS["f32"].unpack_from, 2 * (part.address - address), over.numerator
+    return lambda block: _whole(unpack(block, first)[0] * factor)
 
 
 def _single(point: Point, first: int, stop: int, part: Part, mult: Fraction) -> Read:
     """Return how a point of one part is read; what the profile settles is settled here, once."""
     na, convert, count_of = point.na, _conversion(part), _counting(point.enc, mult)
-    order = part.word_order if part.word_order == part.byte_order else None
+    straight = part.word_order == part.byte_order and part.half_order in (None, part.word_order)
+    order = part.word_order if straight else None
 
     def read(block: bytes) -> tuple[Raw | None, int | None]:
         octets = block[first:stop]
@@ -215,9 +295,40 @@ def _single(point: Point, first: int, stop: int, part: Part, mult: Fraction) -> 
 def text(words: Sequence[int], point: Point) -> str | None:
     """Return an identity as text: characters without padding, or the number in decimal; None when not available."""
     part = point.parts[0]
-    block = packed(words)
     if part.type == "ascii":
-        characters = block.split(b"\0")[0].decode("ascii", errors="replace").strip()
-        return characters or None
-    raw = part_raw(block, part, point.na)
+        return _characters(words, part)
+    raw = part_raw(packed(words), part, point.na)
     return None if raw is None else str(raw)
+
+
+def _characters(words: Sequence[int], part: Part) -> str | None:
+    """Return the printable characters before the first NUL; a meter's text goes into logs and pages."""
+    ordered = words if part.word_order == "big" else words[::-1]
+    block = packed(ordered) if part.byte_order == "big" else struct.pack(f"<{len(words)}H", *ordered)
+    if part.bits is not None:  # the meter answers a whole structure only
+        block = block[len(block) - sum(part.bits) // 8 : len(block) - part.bits[0] // 8]
+    characters = block.split(b"\0")[0].decode("ascii", errors="replace")
+    return "".join(one for one in characters if one.isprintable()).strip() or None
+
+
+def setting(words: Sequence[int], point: Point) -> Setting | None:
+    """Return how a meter is set, a number in the unit of the setting's name or a text; None when not available.
+
+    Args:
+        words: Registers of all parts of the setting, one after the other.
+        point: Where and how it stands.
+    """
+    if point.parts[0].type == "ascii":
+        return _characters(words, point.parts[0])
+    raws, start = [], 0
+    for part in point.parts:
+        raws.append(part_raw(packed(words[start : start + part.count]), part, point.na))
+        start += part.count
+    known = [raw for raw in raws if raw is not None]
+    if len(known) < len(raws):
+        return None
+    if not point.product:
+        return exact_sum(point, known)
+    factors = [exact(raw, point.enc) for raw in known]
+    finite = [factor for factor in factors if factor is not None]
+    return prod(finite, start=prod(point.mults, start=Fraction(1))) if len(finite) == len(factors) else None

@@ -1,13 +1,14 @@
 """Points -> the fewest block reads under a cost model. Pure.
 
 Rules: a value is never split; the parts of a summed point are in one block; no block touches a forbidden range; blocks
-that hold register points come first, because they are what a boundary needs.
+that hold scales come first, because registers are worth nothing without them, then those that hold registers, because
+they are what a boundary needs.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from agent.acquire.points import Point
+from agent.acquire.points import Point, Profile
 from shared.errors import ConfigError
 
 #: What a request costs on Modbus TCP beside its registers, and what one register adds. [us]
@@ -31,7 +32,13 @@ class Block:
     @property
     def has_register(self) -> bool:
         """Return whether a boundary needs this block."""
-        return any(point.kind == "register" for point in self.points)
+        return any(point.kind in ("register", "scale") for point in self.points)
+
+    @property
+    def rank(self) -> int:
+        """Return its place in the order of reading: scales, registers, the rest."""
+        kinds = {point.kind for point in self.points}
+        return 0 if "scale" in kinds else 1 if "register" in kinds else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +55,9 @@ def plan(
     round_trip_cost: int = ROUND_TRIP_US,
     per_register_cost: int = PER_REGISTER_US,
     forbidden: Ranges = (),
+    one_value: bool = False,
 ) -> tuple[Block, ...]:
-    """Return the cheapest blocks that bring all points, those with registers first.
+    """Return the cheapest blocks that bring all points, those that a boundary needs first.
 
     Args:
         points: What is wanted.
@@ -57,6 +65,7 @@ def plan(
         round_trip_cost: Cost of a request beside its registers. [any unit of time]
         per_register_cost: Cost that one more register adds. [the same unit]
         forbidden: Half-open address ranges that no block may touch. [(first, after last)]
+        one_value: The meter answers one value a request.
 
     Raises:
         ConfigError: a point does not fit in one block, or lies in a forbidden range.
@@ -66,9 +75,32 @@ def plan(
     for function in sorted({_function(point) for span in spans for point in span.points}):
         mine = sorted((s for s in spans if _function(s.points[0]) == function), key=lambda s: (s.start, s.end))
         _check(mine, max_registers, forbidden)
-        groups = _cheapest(mine, max_registers, round_trip_cost, per_register_cost, forbidden)
+        groups = (
+            [[span] for span in mine]
+            if one_value
+            else _cheapest(mine, max_registers, round_trip_cost, per_register_cost, forbidden)
+        )
         blocks += [_block(function, group) for group in groups]
     return renumber(blocks)
+
+
+def requests(profile: Profile, cost: tuple[int, int] = (ROUND_TRIP_US, PER_REGISTER_US)) -> tuple[Block, ...]:
+    """Return the requests that bring all points of a Modbus profile, and the scales that they need.
+
+    None where the addresses are still to be found on the device. ``cost`` is that of a round trip and of a register.
+
+    Raises:
+        ConfigError: as `plan`.
+    """
+    if profile.discovery is not None:
+        return ()
+    wanted = {point.scaled_by for point in profile.points}
+    scales = [scale for scale in profile.scales if scale.quantity in wanted]
+    return plan(
+        [*scales, *profile.points], max_registers=profile.max_registers, round_trip_cost=cost[0],
+        per_register_cost=cost[1],
+        forbidden=profile.forbidden, one_value=profile.one_value,
+    )  # fmt: skip
 
 
 def split(block: Block) -> tuple[Block, ...]:
@@ -86,8 +118,8 @@ def split(block: Block) -> tuple[Block, ...]:
 
 
 def renumber(blocks: Iterable[Block], first: int = 0) -> tuple[Block, ...]:
-    """Return the blocks with those that hold registers first, numbered in order from ``first``."""
-    ordered = sorted(blocks, key=lambda block: not block.has_register)
+    """Return the blocks in the order of reading, numbered from ``first``."""
+    ordered = sorted(blocks, key=lambda block: block.rank)
     return tuple(Block(first + n, b.function, b.address, b.count, b.points) for n, b in enumerate(ordered))
 
 

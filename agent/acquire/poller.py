@@ -9,15 +9,16 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from agent.acquire.drivers.base import BlockRead, Driver, Refused, Target, Unreachable
+from agent.acquire.drivers.base import BlockRead, Driver, Identity, Refused, Target, Unreachable
 from agent.acquire.plan import Block, renumber, split
+from agent.acquire.points import Point
 from agent.acquire.schedule import US, Breaker, Tick, next_boundary, next_tick
 from shared.clock import Clock
 from shared.errors import ReadError
 
 Deliver = Callable[[BlockRead], None]
 Failed = Callable[[str, ReadError], None]  # meter, why
-Identified = Callable[[str, str | None], None]  # meter, serial or None where it has none
+Identified = Callable[[Target, Identity], None]  # the meter as it was found on the device, and what it told
 
 ILLEGAL_ADDRESS = 2
 _NO_SUCH_THING = frozenset({1, ILLEGAL_ADDRESS, 3})  # the meter lives and lacks what was asked
@@ -109,6 +110,7 @@ class Poller:
             while True:
                 if due := self._due():
                     await self._cycle(due, calls)
+                    await self._rest(due)
                     self._advance()
                 await self._slack(calls)
                 await self._nap()
@@ -131,6 +133,12 @@ class Poller:
         for course in self._courses:
             if course.target.id == meter:
                 course.identity_due = 0
+
+    def register_blocks(self, meter: str) -> dict[int, tuple[Point, ...]]:
+        """Return the registers of a meter by the request that brings them."""
+        blocks = next(course.blocks for course in self._courses if course.target.id == meter)
+        found = {block.index: tuple(p for p in block.points if p.kind == "register") for block in blocks}
+        return {index: points for index, points in found.items() if points}
 
     def _due(self) -> list[_Course]:
         now = self._clock.wall()
@@ -174,6 +182,11 @@ class Poller:
             self.boundary_late_us = self._clock.wall() - boundary
             jobs = [job for job in jobs if not job[1].has_register]
         await self._read_all(jobs, calls, self._limit())
+
+    async def _rest(self, due: list[_Course]) -> None:
+        """Close the link after a round where a meter behind it wants that."""
+        if any(course.target.profile.close_after_gather for course in due):
+            await self._driver.close()
 
     def _limit(self) -> int:
         """Return when ordinary requests stop, so that the next boundary is met. [us since the epoch]"""
@@ -244,7 +257,7 @@ class Poller:
             return
         fresh = renumber(halves, first=1 + max(one.index for one in course.blocks))
         kept = [one for one in course.blocks if one.index != block.index]
-        course.blocks = tuple(sorted([*kept, *fresh], key=lambda one: not one.has_register))
+        course.blocks = tuple(sorted([*kept, *fresh], key=lambda one: one.rank))
 
     async def _slack(self, calls: _Calls) -> None:
         """Use the time to the next tick for probes of the dead and for identities."""
@@ -281,24 +294,31 @@ class Poller:
         """Ask for the identity when it is due, else for a block: the answer shows that the meter lives."""
         due = self._clock.boot() >= course.identity_due
         silent = course.breaker.is_open or self._link.is_open
-        if due and not (silent and (course.target.profile.serial is None or course.nameless)):
+        tells = course.target.profile.tells and not course.nameless
+        if not course.blocks or (due and (tells or not silent)):
             await self._identify(course, timeout_s, calls)
         elif silent:
             await self._read(course, course.blocks[0], timeout_s, calls)
 
     async def _identify(self, course: _Course, timeout_s: float, calls: _Calls) -> None:
-        meter, serial = course.target, None
-        if meter.profile.serial is not None:
-            try:
-                serial = await self._driver.identity(meter, timeout_s)
-            except ReadError as error:
-                if not isinstance(error, Refused) or error.code not in _NO_SUCH_THING:
-                    self._without_name(course, error, calls)
-                    return
+        """Find a meter's addresses where the profile does not say them, and ask who it is."""
+        told = Identity()
+        try:
+            if not course.blocks:
+                course.target = await self._driver.resolve(course.target, timeout_s)
+                course.blocks = self._driver.blocks(course.target)
+                self._alive(course)
+            if course.target.profile.tells:
+                told = await self._driver.identity(course.target, timeout_s)
+                self._alive(course)
+                course.nameless = False
+        except ReadError as error:
+            if not course.blocks or not isinstance(error, Refused) or error.code not in _NO_SUCH_THING:
+                self._without_name(course, error, calls)
+                return
             self._alive(course)
-            course.nameless = False
         course.identity_due = self._clock.boot() + _IDENTITY_US
-        calls.identified(meter.id, serial)
+        calls.identified(course.target, told)
 
     def _without_name(self, course: _Course, error: ReadError, calls: _Calls) -> None:
         """Try a refused identity later; one that is met with silence by a living meter is no proof of its death."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.acquire.points import Part, Point, Profile, Raw, Vector, narrow
-from agent.acquire.profile_file import ProfileFile, profile, wrong_vectors
+from agent.acquire.profile_file import ProfileFile, profile
+from agent.acquire.profile_vectors import wrong_vectors
 from shared.errors import ConfigError
 
 __all__ = ["Part", "Point", "Profile", "Raw", "Vector", "find_profile", "known_profiles", "load_profile", "narrow"]
@@ -28,6 +29,8 @@ def load_profile(text: str, origin: str) -> Profile:
         raise ConfigError(f"{origin}: {error}") from error
     except ValidationError as error:
         raise ConfigError("\n".join(_complaint(origin, one["loc"], one["msg"]) for one in error.errors())) from error
+    except ValueError as error:  # of two tables that do not fit together
+        raise ConfigError(f"{origin}: {error}") from error
     wrong = [*wrong_vectors(made), *_misfits(made)]
     if wrong:
         raise ConfigError("\n".join(f"{origin}: {text}" for text in wrong))
@@ -81,10 +84,14 @@ def _complaint(origin: str, place: tuple[int | str, ...], message: str) -> str:
 
 
 def _misfits(made: Profile) -> list[str]:
-    names = [point.quantity for point in made.points]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    texts = [f"{name} stands twice; a quantity has one point" for name in twice]
-    everything = [*made.points, *([made.serial] if made.serial else [])]
+    everything = [*made.points, *made.scales, *made.settings, *([made.serial] if made.serial else [])]
+    sets = [(everything, ""), *(([*one.points, *one.scales], f"model {one.id}: ") for one in made.maps)]
+    texts = [f"{where}{name} stands twice; a name has one point" for points, where in sets for name in _twice(points)]
     wants = "address" if made.protocol == "modbus" else "node"
     wrong = [point.quantity for point in everything if (point.node is None) != (wants == "address")]
     return [*texts, *(f"{name}: a {made.protocol} profile needs {wants}" for name in wrong)]
+
+
+def _twice(points: Sequence[Point]) -> list[str]:
+    names = [point.quantity for point in points]
+    return sorted({name for name in names if names.count(name) > 1})

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import get_args
 
@@ -50,7 +51,13 @@ def _meter(site: SiteFile, meter: Meter, profile: Profile, starts: Starts) -> Si
         url=opcua.url if opcua else None,
         nodes=meter.nodes,
         start={name: value for (of, name), value in starts.items() if of == meter.id},
+        settings={name: Fraction(repr(ratio)) for name, ratio in _ratios(meter).items() if ratio is not None},
+        zone=site.timezone,
     )
+
+
+def _ratios(meter: Meter) -> dict[str, float | None]:
+    return {"ct_primary_A": meter.ct_primary_A, "vt_primary_V": meter.vt_primary_V}
 
 
 @click.command("simulate")

@@ -3,7 +3,7 @@
 import struct
 from fractions import Fraction
 
-from agent.acquire.points import Part, Point
+from agent.acquire.points import Enc, Part, Point
 from shared.errors import ConfigError
 
 _NAN = {"f32": 0x7FC00000, "f64": 0x7FF8000000000000}
@@ -40,14 +40,23 @@ def serial(text: str, point: Point, meter: str) -> list[int]:
     """
     part = point.parts[0]
     if part.type == "ascii":
-        return part_words(int.from_bytes(text.encode("ascii", "replace").ljust(2 * part.count, b"\0"), "big"), part)
+        return characters(text, part)
     if not text.isdecimal() or int(text) >= 1 << (16 * part.count):
         raise ConfigError(f"meter {meter}: serial {text!r} does not fit in a register of type {part.type}")
     return part_words(bits(part, int(text)), part)
 
 
+def characters(text: str, part: Part) -> list[int]:
+    """Return the registers that show a text, cut to the room that there is."""
+    low, width = part.bits or (0, 16 * part.count)
+    room = width // 8
+    return part_words(int.from_bytes(text.encode("ascii", "replace")[:room].ljust(room, b"\0"), "big") << low, part)
+
+
 def bits(part: Part, raw: int) -> int:
     """Return the pattern of a raw integer (of a float its bits) in a type."""
+    if part.bits is not None:
+        return raw % (1 << part.bits[1]) << part.bits[0]
     if part.type.startswith("bcd"):
         return int(str(raw), 16)
     if part.type.startswith("mod10k"):
@@ -60,6 +69,8 @@ def part_words(pattern: int, part: Part) -> list[int]:
     """Return the registers of a pattern in the part's word and byte order."""
     high_first = [pattern >> (16 * n) & 0xFFFF for n in reversed(range(part.count))]
     ordered = high_first if part.word_order == "big" else high_first[::-1]
+    if part.half_order not in (None, part.word_order):
+        ordered = ordered[2:] + ordered[:2]
     return ordered if part.byte_order == "big" else [word >> 8 | (word & 0xFF) << 8 for word in ordered]
 
 
@@ -71,10 +82,15 @@ def _shares(point: Point, value: int) -> list[int]:
 
 
 def _raw(point: Point, part: int, value: int) -> int:
-    exact = Fraction(value) / point.mults[part]
+    exact = (value - point.offset) / point.mults[part]
     modulus = point.mod[part] if isinstance(point.mod, tuple) else point.mod
     if modulus is not None:
         exact %= modulus
-    if point.enc == "int":
+    return raw_of(exact, point.enc)
+
+
+def raw_of(exact: Fraction, enc: Enc) -> int:
+    """Return the raw integer of a number: whole counts, or a float's bits."""
+    if enc == "int":
         return int(exact // 1)
-    return int.from_bytes(struct.pack(">f" if point.enc == "f32" else ">d", float(exact)), "big")
+    return int.from_bytes(struct.pack(">f" if enc == "f32" else ">d", float(exact)), "big")

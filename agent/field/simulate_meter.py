@@ -4,10 +4,12 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
-from agent.acquire.points import Point, Profile
+from agent.acquire.points import Point, Profile, Setting
 from agent.field import simulate_encode as encode
 from agent.field import simulate_faults as faults
+from agent.field import simulate_map
 from agent.field.simulate_energy import Energy, Flow, Role
 from agent.field.simulate_faults import Fault
 from shared.quantity import quantity
@@ -28,11 +30,14 @@ class SimMeter:
     url: str | None = None
     nodes: Mapping[str, str] = field(default_factory=dict)
     start: Mapping[str, int] = field(default_factory=dict)  # first register values [counts], by quantity
+    settings: Mapping[str, Setting] = field(default_factory=dict)  # how it is set, by name
+    zone: str = "UTC"  # of its clock, where the meter shows local time
 
 
 def energies(meter: SimMeter) -> list[Point]:
     """Return the registers of a meter that hold energy."""
-    return [p for p in meter.profile.points if p.kind == "register" and p.quantity.startswith("energy_")]
+    points = simulate_map.settled(meter.profile).points
+    return [p for p in points if p.kind == "register" and p.quantity.startswith("energy_")]
 
 
 def quantum(meters: Sequence[SimMeter]) -> int:
@@ -67,6 +72,8 @@ class Simulated:
 
     def __init__(self, meter: SimMeter, *, step: int, wrong: Sequence[Fault], seed: int) -> None:
         self.meter = meter
+        self.profile = simulate_map.settled(meter.profile)
+        self._beside = simulate_map.Beside(meter.profile, meter.settings, ZoneInfo(meter.zone))
         self._step = step
         self._faults = faults.of(wrong, meter.id)
         self._seed = seed
@@ -135,6 +142,10 @@ class Simulated:
         """Return the registers of each part of a point."""
         codes = encode.unavailable(point) if self.unavailable(at_us) else None
         return codes or encode.words(point, self.shown(point, at_us))
+
+    def beside(self, at_us: int) -> Mapping[int, simulate_map.Registers]:
+        """Return the registers beside its values, by function: scales, settings, clock."""
+        return self._beside.at(at_us)
 
     def _counted(self, name: str, at_us: int) -> int:
         return 0 if self._energy is None else measured(name, self._energy.total(self.meter.id, at_us), self._step)

@@ -89,6 +89,9 @@ class ModbusPort:
         known = self._spans[unit].get(function, [])
         if written is not None or not any(start <= address and address + count <= end for start, end in known):
             return ExcCodes.ILLEGAL_ADDRESS
+        for place, word in meter.beside(now).get(function, {}).items():
+            if address <= place < address + count:
+                registers[place - first] = word
         for part, words in _shown(meter, function, address, address + count, now):
             registers[part.address - first : part.end - first] = words
         return None
@@ -110,16 +113,18 @@ def _refusal(pdu: ModbusPDU, function: int, code: ExcCodes) -> ModbusPDU:
 
 
 def _points(meter: Simulated) -> list[Point]:
-    serial = meter.meter.profile.serial
-    return [*meter.meter.profile.points, *([serial] if serial else [])]
+    serial = meter.profile.serial
+    return [*meter.profile.points, *([serial] if serial else [])]
 
 
 def _spans(meter: Simulated) -> dict[int, Spans]:
-    """Return by function the address ranges that exist: the points and short holes between them."""
+    """Return by function the address ranges that exist: what stands there, and short holes between."""
     by_function: dict[int, Spans] = {}
     for point in _points(meter):
         for part in point.parts:
             by_function.setdefault(part.function, []).append((part.address, part.end))
+    for function, beside in meter.beside(0).items():
+        by_function.setdefault(function, []).extend((address, address + 1) for address in beside)
     forbidden = meter.meter.profile.forbidden
     return {function: _merged(sorted(spans), _BRIDGED, forbidden) for function, spans in by_function.items()}
 
@@ -148,7 +153,7 @@ def _shown(meter: Simulated, function: int, start: int, end: int, now: int) -> l
 
 
 def _serial(meter: Simulated, now: int) -> list[list[int]]:
-    point = meter.meter.profile.serial
+    point = meter.profile.serial
     return [] if point is None else [encode.serial(meter.serial(now), point, meter.meter.id)]
 
 

@@ -1,29 +1,33 @@
 """From reads to sealed spans: the timeline of boundaries and the lines of all meters along it.
 
-Rules of this file: pure, told the time. A boundary once passed is never opened again, also after a restart, so a wall
-clock that steps back makes one long interval instead of two of the same name; boundaries that a step jumped over were
-never passed and stay unknown; a step that is too far for either begins a new timeline. Nothing waits longer for a
-boundary than two poll periods. A restart continues where the last seal ended if it comes before the next boundary of
-the same boot; else what was missed is a named gap.
+Rules of this file: pure, told the time. A boundary once passed is never opened again on the same timeline; a wall clock
+that steps by less than an interval only makes one interval longer or shorter. A larger step ends the timeline: what was
+complete is sealed, and the next one begins with the labels of the new time, also when they stand for the second time;
+every boundary lies on the boot clock, so that the collector can tell which is which and lay both where they belong.
+Nothing waits longer for a boundary than two poll periods and a renewal of the meter. A change of the interval's length
+acts at the first boundary that both lengths share. (What a restart does: `resume`.)
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import lcm
 from typing import Any
 
-from agent.acquire.drivers.base import BlockRead
+from agent.acquire.drivers.base import BlockRead, Identity
 from agent.acquire.points import Point
-from agent.measure.line import Line, restored
-from agent.measure.reads import Believed, BlockReads, Choice
+from agent.measure.line import Line
+from agent.measure.notices import Notices
+from agent.measure.reads import BlockReads, worth
+from agent.measure.standing import Standing
 from agent.measure.statistics import Statistics
 from shared.batch import Event, Gap
 from shared.intervals import Intervals
+from shared.registers import Mark
 
 US = 1_000_000
-#: A wall clock that jumps over more boundaries than this begins a new timeline.
+#: A timeline that lacks more boundaries than this in a row is ended and begun anew.
 MOST_SKIPPED = 1000
-#: Events that wait are merged when they are more than this; a meter may fail many times a second.
-MOST_EVENTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Metered:
     poll: int  # [us]
     rating: int | None  # [mW]
     blocks: Mapping[int, tuple[Point, ...]]  # register points by block
+    update: int = 0  # how often its registers are renewed, where that is longer than the tolerance [us]
+    expects: Mapping[str, Fraction] = field(default_factory=dict)  # settings as configured, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +65,28 @@ class Builder:
     boot_id: str
     lines: list[Line] = field(default_factory=list)
     opened: list[tuple[int, int | None]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    notices: Notices = field(default_factory=Notices)
     gaps: list[Gap] = field(default_factory=list)
     doubtful: set[str] = field(default_factory=set)  # meters whose identity should be read again
-    latest: int | None = None  # boundary after which no other was ever passed [UTC s]
+    latest: int | None = None  # the last boundary passed on this timeline [UTC s]
+    next_length: int | None = None  # acts from the first boundary that both lengths share [s]
+    _standing: dict[str, Standing] = field(default_factory=dict)
     _last_values: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for meter in self.meters.values():
-            self._add_lines(meter, meter.serial, "config" if meter.serial else "none")
+            self._standing[meter.id] = Standing(meter.poll)
+            for order, (block, points) in enumerate((meter.blocks or {-1: ()}).items()):
+                source = "config" if meter.serial else "none"
+                self._add_line(meter, block, points, (meter.serial, source), carries_statistics=order == 0)
 
-    def _add_lines(self, meter: Metered, serial: str | None, source: str) -> None:
-        blocks = meter.blocks or {-1: ()}
-        for order, (block, points) in enumerate(blocks.items()):
-            reads = BlockReads(meter.id, points, meter.poll, self.tolerance, meter.rating)
-            self.lines.append(Line(meter.id, block, serial, source, reads, carries_statistics=order == 0))
+    def _add_line(
+        self, meter: Metered, block: int, points: tuple[Point, ...], serial: tuple[str | None, str],
+        *, carries_statistics: bool,
+    ) -> Line:  # fmt: skip
+        reads = BlockReads(meter.id, points, meter.poll, self.tolerance, meter.rating, meter.update)
+        self.lines.append(Line(meter.id, block, *serial, reads, carries_statistics=carries_statistics))
+        return self.lines[-1]
 
     def _live(self, meter: str) -> Iterator[Line]:
         return (line for line in self.lines if line.meter == meter and line.ended is None)
@@ -84,6 +97,9 @@ class Builder:
         """Take one block read."""
         if read.registers and all(line.block != read.block for line in self._live(read.meter)):
             self._regroup(read)
+        if read.scaled:
+            self._rescale(read)
+        self._stands(read)
         for line in self._live(read.meter):
             if line.block == read.block:
                 line.reads.feed(read)
@@ -92,6 +108,7 @@ class Builder:
                     self.doubtful.add(read.meter)
         if read.values:
             self._statistics(read)
+        self.notices.greet(read)
 
     def _regroup(self, read: BlockRead) -> None:
         """Give a block of its own to registers that the poller now reads by another request."""
@@ -100,14 +117,47 @@ class Builder:
             return
         meter, first = self.meters[read.meter], old[0]
         points = tuple(p for line in old for p in line.reads.points if p.quantity in read.registers)
-        reads = BlockReads(meter.id, points, meter.poll, self.tolerance, meter.rating)
-        fresh = Line(meter.id, read.block, first.serial, first.serial_source, reads, carries_statistics=False)
+        serial = (first.serial, first.serial_source)
+        fresh = self._add_line(meter, read.block, points, serial, carries_statistics=False)
         if len(old) == 1:  # what the former block brought at the boundaries stands for these registers, too
             fresh.continues(first)
         for line in old:
-            reads.known |= {name: seen for name, seen in line.reads.known.items() if name in read.registers}
+            fresh.reads.known |= {name: seen for name, seen in line.reads.known.items() if name in read.registers}
             line.reads.points = tuple(p for p in line.reads.points if p.quantity not in read.registers)
-        self.lines.append(fresh)
+
+    def _rescale(self, read: BlockRead) -> None:
+        """Begin a new line for registers whose worth the meter now declares otherwise than before."""
+        for line in [one for one in self._live(read.meter) if one.block == read.block]:
+            points = tuple(read.scaled.get(point.quantity, point) for point in line.reads.points)
+            if points == line.reads.points:
+                continue
+            if not line.reads.known and not line.reads.recent:  # nothing was ever read by the worth of before
+                line.reads.points = points
+                continue
+            detail: dict[str, object] = {
+                new.quantity: [[mult.numerator, mult.denominator] for mult in new.mults]
+                for new, old in zip(points, line.reads.points, strict=True)
+                if new != old
+            }
+            self.notices.note(read.meter, "scale_changed", read.at, detail)
+            line.ended, serial = read.sent, (line.serial, line.serial_source)
+            carries, line.carries_statistics = line.carries_statistics, False
+            fresh = self._add_line(self.meters[read.meter], read.block, points, serial, carries_statistics=carries)
+            fresh.statistics, line.statistics = line.statistics, {}
+
+    def _stands(self, read: BlockRead) -> None:
+        """Watch for registers that stand still under load, and tell when one moves again."""
+        standing = self._standing[read.meter]
+        frozen = {name: standing.watches[name] for name in standing.frozen()}
+        was = {name: [watch.moved, watch.raw] for name, watch in frozen.items()}
+        standing.registers(read.registers, read.at)
+        standing.values(read.values, read.at)
+        moved = {name: seen for name, seen in was.items() if name not in standing.frozen()}
+        if moved:
+            detail: dict[str, object] = {
+                name: {"last": seen, "first": [read.at, read.registers[name]]} for name, seen in moved.items()
+            }
+            self.notices.note(read.meter, "register_frozen", read.at, detail)
 
     def _interval_of(self, at: int) -> int | None:
         """Return the start of the open interval that a boot time lies in."""
@@ -126,16 +176,13 @@ class Builder:
                 line.statistics.setdefault(start, Statistics()).add(read.values, before, read.at)
         before |= {name: (read.at, value) for name, value in read.values.items() if value is not None}
 
-    def identified(self, meter: str, serial: str | None, at: int) -> None:
-        """Take note of the serial that a device told. [boot us]"""
+    def identified(self, meter: str, who: Identity, at: int) -> None:
+        """Take note of what a device told of itself. [boot us]"""
         self.doubtful.discard(meter)
-        if serial is None:
+        self.notices.settings(meter, who, self.meters[meter].expects, at)
+        if who.serial is None:
             return
-        configured = self.meters[meter].serial
-        if configured is not None and same_serial(serial, configured):
-            serial = configured
-        elif configured is not None:
-            self._note(meter, "serial_mismatch", at, {"device": serial, "config": configured})
+        serial = self.notices.serial(meter, who.serial, self.meters[meter].serial, at)
         live = list(self._live(meter))
         if any(line.serial_source == "device" and line.serial != serial for line in live):
             self._exchange(meter, live, serial, at)
@@ -143,59 +190,77 @@ class Builder:
         for line in live:  # told for the first time: no proof that another meter ran before
             line.serial, line.serial_source = serial, "device"
 
+    def located(self, meter: str, blocks: Mapping[int, tuple[Point, ...]]) -> bool:
+        """Take the registers of a meter whose addresses were found on the device; return whether they are new."""
+        live = list(self._live(meter))
+        if any(line.reads.points for line in live):
+            return False
+        self.lines = [line for line in self.lines if line not in live]
+        for order, (block, points) in enumerate((blocks or {-1: ()}).items()):
+            serial = live[0].serial, live[0].serial_source
+            line = self._add_line(self.meters[meter], block, points, serial, carries_statistics=order == 0)
+            if order == 0:
+                line.statistics = live[0].statistics
+        return bool(blocks)
+
     def _exchange(self, meter: str, live: Sequence[Line], serial: str, at: int) -> None:
-        last = {name: list(seen) for line in live for name, seen in line.reads.known.items()}
+        last: dict[str, dict[str, object]] = {
+            point.quantity: {"last": list(line.reads.known[point.quantity]), "first": None, **worth(point)}
+            for line in live
+            for point in line.reads.points
+            if point.quantity in line.reads.known
+        }
         was = live[0].serial
         suspects = [line.reads.take_suspect() for line in live]
         for line in live:
             line.ended = at
-        self._add_lines(self.meters[meter], serial, "device")
-        seams = {name: {"last": seen, "first": None} for name, seen in last.items()}
-        self._note(meter, "meter_exchanged", at, {"from": was, "to": serial, **seams})
+            self._add_line(
+                self.meters[meter], line.block, line.reads.points, (serial, "device"),
+                carries_statistics=line.carries_statistics,
+            )  # fmt: skip
+        self.notices.exchanged(meter, (was, serial), last, at)
         for suspect in suspects:
             if suspect is not None:
                 self.feed(suspect)
 
-    def _note(self, meter: str, what: str, at: int, detail: dict[str, object]) -> None:
-        self.add(Event(meter, what, at, at, 1, detail))
-
     def add(self, event: Event) -> None:
         """Take note of something that happened."""
-        self.events.append(event)
-        if len(self.events) > MOST_EVENTS:
-            self.events = merged(self.events)
+        self.notices.add(event)
 
     # -- the timeline ------------------------------------------------------------------------------------------------
 
     def open(self, wall: int, boot: int) -> None:
         """Pass a boundary. [UTC s, boot us]"""
-        far = MOST_SKIPPED * self.length
-        if self.latest is not None and self.latest - far <= wall <= self.latest:
-            return
         last = self.opened[-1][0] if self.opened else wall - self.length
-        if abs(wall - last) > far:
-            self._restart(wall, boot)
+        if self._switches_at(last) or (self.latest is not None and wall <= self.latest):
             return
-        if wall <= last:
-            return
+        if wall - last > MOST_SKIPPED * self.length:
+            self._gaps(last, wall, "clock_step")
+            self.jump()
+            last = wall - self.length
         self.opened += [(missed, None) for missed in range(last + self.length, wall, self.length)]
         self.opened.append((wall, boot))
-        self.latest = wall if self.latest is None else max(self.latest, wall)
+        self.latest = wall
+        self.notices.passed()
 
-    def _restart(self, wall: int, boot: int) -> None:
-        """Begin a new timeline, because the clock was far from right before this boundary or is so now."""
-        first = self.latest
-        if first is not None and first < wall:
-            self.gaps += [
-                Gap(line.meter, point.quantity, first, wall, "clock_step")
-                for line in self.lines
-                if line.ended is None
-                for point in line.reads.points
-            ]
+    def jump(self) -> None:
+        """End the timeline, because the wall clock stepped: `open` begins the next one with whatever comes."""
         for line in self.lines:
             line.choices.clear()
             line.statistics.clear()
-        self.opened, self.latest = [(wall, boot)], wall
+        self.opened, self.latest = [], None
+
+    def _gaps(self, first: int, stop: int, why: str) -> None:
+        self.gaps += [
+            Gap(line.meter, point.quantity, first, stop, why)
+            for line in self.lines
+            if line.ended is None
+            for point in line.reads.points
+        ]
+
+    def _switches_at(self, wall: int) -> bool:
+        """Return whether a new length of the intervals acts from a boundary on. [UTC s]"""
+        return self.next_length is not None and wall % lcm(self.length, self.next_length) == 0
 
     def ready(self, now: int, *, stopping: bool = False) -> Sealable | None:
         """Return what can be sealed at this moment, or None.
@@ -206,14 +271,22 @@ class Builder:
         """
         settled = 0
         for count, (wall, boot) in enumerate(self.opened, start=1):
-            unsettled = [line for line in self.lines if not line.resolve(wall, boot, now)]
-            if unsettled:
+            waiting = [line for line in self.lines if not self._resolve(line, wall, boot, now)]
+            if waiting:
                 break
             settled = count
-        ends = [at for at in range(1, settled) if stopping or self.opened[at][0] % self.seal == 0]
+        walls = [wall for wall, _ in self.opened[:settled]]
+        ends = [
+            at for at in range(1, settled) if stopping or walls[at] % self.seal == 0 or self._switches_at(walls[at])
+        ]
         if not self.opened or not (ends or self.gaps):
             return None
         return self._seal(ends[-1] if ends else 0)
+
+    def _resolve(self, line: Line, wall: int, boot: int | None, now: int) -> bool:
+        frozen = self._standing[line.meter].frozen()
+        marks = int(Mark.SETTINGS) if self.notices.doubts(line.meter) else 0
+        return line.resolve(wall, boot, now, frozen, marks)
 
     def _seal(self, end: int) -> Sealable:
         span = self.opened[: end + 1]
@@ -222,6 +295,8 @@ class Builder:
             line.seal(span[-1][0])
         self.lines = [line for line in self.lines if line.ended is None]
         self.opened = self.opened[end:]
+        if end and self.next_length is not None and self._switches_at(self.opened[0][0]):
+            self.length, self.next_length = self.next_length, None
         gaps, self.gaps = tuple(self.gaps), []
         return Sealable(bodies, gaps, tuple(self.take_events()), self.state())
 
@@ -232,15 +307,16 @@ class Builder:
             blocks = tuple(
                 line.wire(walls, boots) for line in self.lines if self.meters[line.meter].disclosure == group
             )  # fmt: skip
+            for block in blocks:
+                self.notices.coarse(block, self.meters[block.meter].rating, self.length)
             yield Intervals(self.length, walls[0], len(walls) - 1, group, boots, blocks)
 
     def take_events(self) -> list[Event]:
         """Give away what happened since the last call, merged by meter and event."""
-        found = [*self.events, *(event for line in self.lines for event in line.reads.events)]
-        self.events = []
+        found = [event for line in self.lines for event in line.reads.events]
         for line in self.lines:
             line.reads.events.clear()
-        return merged(found)
+        return self.notices.take(found)
 
     # -- restart -----------------------------------------------------------------------------------------------------
 
@@ -253,86 +329,7 @@ class Builder:
             "boot": boot,
             "boot_id": self.boot_id,
             "latest": self.latest,
+            "length": self.length,
+            "told": self.notices.told,
             "lines": [line for line in kept if line is not None],
         }
-
-    def resume(self, state: Mapping[str, Any], *, now_wall: int, now_boot: int) -> None:
-        """Continue after a restart.
-
-        Args:
-            state: What `state` gave at the last seal.
-            now_wall: The present. [UTC us]
-            now_boot: The present. [boot us]
-        """
-        wall = state.get("wall")
-        if wall is None:
-            return
-        self.latest = state["latest"]
-        elapsed = max(0, now_wall - wall * US)
-        same_boot = state["boot_id"] == self.boot_id
-        shift = None if same_boot else now_boot - elapsed
-        within = same_boot and state["boot"] is not None and now_wall < (wall + self.length) * US
-        for kept in state["lines"]:
-            for line in self._live(kept["meter"]):
-                if line.block == kept["block"]:
-                    self._resume_line(line, kept, within=within, wall=wall, shift=shift)
-        if within:
-            self.opened = [(wall, state["boot"])]
-        else:
-            self._missed(wall, now_wall)
-
-    def _resume_line(self, line: Line, kept: Mapping[str, Any], *, within: bool, wall: int, shift: int | None) -> None:
-        line.serial, line.serial_source = kept["serial"], kept["serial_source"]
-        names = {point.quantity for point in line.reads.points}
-        for name, (at, raw) in kept["known"].items():
-            if name in names:
-                line.reads.known[name] = (at if shift is None else shift, restored(raw))
-        line.before = dict.fromkeys(line.reads.known, (0, 0))
-        if within:
-            believed = [
-                Believed(
-                    sent, at, {name: None if raw is None else restored(raw) for name, raw in registers.items()},
-                    dict(line.reads.runs), dict(line.reads.turns),
-                )
-                for sent, at, registers in kept["reads"]
-            ]  # fmt: skip
-            line.choices[wall] = Choice(tuple(believed), kept["late"])
-            line.reads.recent.extend(believed[-1:])
-
-    def _missed(self, wall: int, now_wall: int) -> None:
-        """Name the intervals that passed while the agent was down."""
-        first = -(-now_wall // (self.length * US)) * self.length
-        if first > wall:
-            self.gaps += [
-                Gap(line.meter, point.quantity, wall, first, "agent_down")
-                for line in self.lines
-                for point in line.reads.points
-                if point.quantity in line.reads.known
-            ]
-
-
-def same_serial(told: str, configured: str) -> bool:
-    """Return whether two spellings name one meter: many devices tell their number without its leading zeros.
-
-    >>> same_serial("12345678", "0012345678")
-    True
-    """
-    if told.isdecimal() and configured.isdecimal():
-        return told.lstrip("0") == configured.lstrip("0")
-    return told == configured
-
-
-def merged(events: Sequence[Event]) -> list[Event]:
-    """Return events with those of the same meter and name made one, with first, last and count; seams stay apart."""
-    found: dict[object, Event] = {}
-    for at, event in enumerate(events):
-        apart = event.event in ("register_reset", "register_rollover", "meter_exchanged", "read_discarded")
-        key = (event.meter, event.event, at if apart else None)
-        kept = found.get(key)
-        if kept is None:
-            found[key] = event
-        else:
-            found[key] = Event(
-                event.meter, event.event, kept.first, event.last, kept.count + event.count, event.detail
-            )  # fmt: skip
-    return list(found.values())

@@ -23,16 +23,17 @@ class ClockWatch:
     anchors: list[tuple[int, int, int | None]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
-    def see(self, boot: int, wall: int) -> bool:
-        """Take a look at both clocks; return whether the wall clock stepped since the look before."""
+    def see(self, boot: int, wall: int) -> int:
+        """Take a look at both clocks; return by how much the wall clock stepped since the look before, or 0. [us]"""
         before, self.offset = self.offset, wall - boot
-        stepped = before is not None and abs(self.offset - before) > STEP
-        if stepped and before is not None:
+        step = 0 if before is None else self.offset - before
+        if abs(step) <= STEP:
+            step = 0
+        else:
             self.anchors += [(*self.look, None), (boot, wall, None)]
-            detail: dict[str, object] = {"step_us": self.offset - before}
-            self.events.append(Event(None, "clock_step", boot, boot, 1, detail))
+            self.events.append(Event(None, "clock_step", boot, boot, 1, {"step_us": step}))
         self.look = (boot, wall)
-        return stepped
+        return step
 
     def take_events(self) -> list[Event]:
         """Give away what happened since the last call."""

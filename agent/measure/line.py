@@ -5,9 +5,12 @@ known boundaries; a boundary whose reads lie on both sides of a seam stays unkno
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
+from agent.acquire.decode import float_step
 from agent.acquire.points import Point, Raw
 from agent.measure.reads import Believed, BlockReads, Choice
 from agent.measure.statistics import Statistics
@@ -38,20 +41,24 @@ class Line:
         for name in self.reads.runs:
             self.reads.runs[name], self.reads.turns[name] = former.reads.runs[name], former.reads.turns[name]
 
-    def resolve(self, wall: int, boundary: int | None, now: int) -> bool:
+    def resolve(
+        self, wall: int, boundary: int | None, now: int, frozen: frozenset[str] = frozenset(), marks: int = 0
+    ) -> bool:
         """Return whether it is settled what stands for a boundary.
 
         Args:
             wall: The boundary. [UTC s]
             boundary: The same on the boot clock; None if it was never passed. [us]
             now: The present. [boot us]
+            frozen: Quantities whose register stands still under load at present.
+            marks: What is to be said of every register at this boundary (shared.registers.Mark).
         """
         if wall not in self.choices:
             over = boundary is None or (self.ended is not None and boundary > self.ended)
             choice = Choice(()) if boundary is None or over else self.reads.choose(boundary, now)
             if choice is None:
                 return False
-            self.choices[wall] = choice
+            self.choices[wall] = replace(choice, frozen=frozen, marks=marks) if frozen or marks else choice
             if boundary is not None:
                 self.reads.forget(boundary)
         return True
@@ -77,19 +84,19 @@ class Line:
             raw, flag = self._boundary(point.quantity, choice)
             raws.append(raw)
             flags.append(flag)
-        register = Register(point.enc, tuple(raws), point.mult, point.mod, point.step, tuple(flags))
-        return Register(
-            point.enc, tuple(raws), point.mult, point.mod, point.step, tuple(flags),
-            tuple(rule.values(register, at, boundaries)),
-        )  # fmt: skip
+        register = Register(point.enc, tuple(raws), point.mult, point.mod, _step(point, raws), tuple(flags))
+        return replace(register, values=tuple(rule.values(register, at, boundaries)))
 
     def _boundary(self, name: str, choice: Choice) -> tuple[tuple[Raw, ...] | None, int]:
         """Return raw reads and flags of one quantity at a boundary."""
         raws = _present(choice.reads, name)
+        if name in choice.frozen:
+            return None, choice.marks | Mark.FROZEN
         if raws is None:
-            return None, Mark.NONE
+            return None, choice.marks
         first, last = choice.reads[0], choice.reads[-1]
-        flag = Mark.LATE if choice.late else Mark.NONE
+        flag = choice.marks | first.marks.get(name, 0) | last.marks.get(name, 0)
+        flag |= Mark.LATE if choice.late else Mark.NONE
         place = last.runs[name], last.turns[name]
         before = self.before.get(name, (first.runs[name], first.turns[name]))
         self.before[name] = place
@@ -111,9 +118,21 @@ class Line:
         return {
             "meter": self.meter, "block": self.block, "serial": self.serial, "serial_source": self.serial_source,
             "known": {name: [at, raw] for name, (at, raw) in self.reads.known.items()},
-            "reads": [[read.sent, read.at, dict(read.registers)] for read in choice.reads],
-            "late": choice.late,
+            "reads": [[read.sent, read.at, dict(read.registers), dict(read.marks)] for read in choice.reads],
+            "late": choice.late, "marks": choice.marks, "frozen": sorted(choice.frozen),
         }  # fmt: skip
+
+
+def _step(point: Point, raws: Sequence[tuple[Raw, ...] | None]) -> int | None:
+    """Return the resolution of a register in counts: what is declared, or what its float can still tell apart."""
+    if point.enc == "int":
+        return point.step
+    largest: Fraction = Fraction(0)
+    for raw in (one for some in raws for one in some or ()):
+        parts = raw if isinstance(raw, tuple) else (raw,)
+        steps = (float_step(part, point.enc) * mult for part, mult in zip(parts, point.mults, strict=True))
+        largest = max(largest, sum(steps, Fraction(0)))
+    return max(point.step or 0, ceil(largest)) or None
 
 
 def _present(reads: Sequence[Believed], name: str) -> tuple[Raw, ...] | None:

@@ -3,18 +3,21 @@
 Rules of this file: pure, told the time. A decrease of a one-way register is believed only when the next read
 confirms it; then a new register run begins (a seam), unless the register can have rolled over at the meter's rating.
 Which reads stand for a boundary is the published choice (WIRE.md section 3, "Which reads").
+A meter that renews its registers only every `update` shows at a read what was so half of that before, on average: its
+reads are stamped that much earlier, and a boundary gets a read that was certainly renewed before it and one that was
+certainly renewed after it, so that the truth lies between the two.
 """
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from agent.acquire.drivers.base import BlockRead
 from agent.acquire.points import Point, Raw
 from shared.batch import Event
 from shared.quantity import quantity
-from shared.registers import number
+from shared.registers import Mark, number
 
 #: A register may advance this much faster than the rating before a rollover is taken for a reset (rule E2's margin).
 MARGIN = Fraction(12, 10)
@@ -34,6 +37,7 @@ class Believed:
     registers: Mapping[str, Raw | None]
     runs: Mapping[str, int]
     turns: Mapping[str, int]
+    marks: Mapping[str, int] = field(default_factory=dict)  # shared.registers.Mark, of the few that have any
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Choice:
 
     reads: tuple[Believed, ...]
     late: bool = False
+    marks: int = 0  # of all quantities (shared.registers.Mark)
+    frozen: frozenset[str] = frozenset()  # quantities whose register stood still under load
 
 
 def _parts(raw: Raw) -> tuple[int, ...]:
@@ -74,7 +80,10 @@ def rolled(point: Point, before: Raw, after: Raw, elapsed: int, rating: int | No
     advance = Fraction(0)
     for old, new, mod, mult in zip(_parts(before), _parts(after), mods, mults, strict=True):
         change = number(new, point.enc) - number(old, point.enc)
-        advance += (change + mod if change < 0 else change) * mult
+        change += mod if change < 0 else 0
+        if change < 0:  # it showed more than it can: another register
+            return False
+        advance += change * mult
     return advance <= rating * MARGIN * elapsed / US_PER_HOUR + (point.step or 0)
 
 
@@ -103,9 +112,12 @@ class BlockReads:
     poll: int  # [us]
     tolerance: int  # [us]
     rating: int | None  # [mW]
+    update: int = 0  # how often the meter renews its registers, where that is longer than the tolerance [us]
     known: Known = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
     turns: dict[str, int] = field(default_factory=dict)
+    moved: dict[str, int] = field(default_factory=dict)  # when each register last changed [boot us]
+    asked: dict[str, int] = field(default_factory=dict)  # when the read behind `known` was asked for [boot us]
     recent: deque[Believed] = field(default_factory=lambda: deque(maxlen=_RECENT))
     suspect: BlockRead | None = None
     events: list[Event] = field(default_factory=list)
@@ -117,6 +129,8 @@ class BlockReads:
 
     def feed(self, read: BlockRead) -> None:
         """Take the next read; one that fell without cause waits until the next read confirms it."""
+        if self.update:
+            read = replace(read, sent=read.sent - self.update // 2, at=read.at - self.update // 2)
         if not self._fallen(self.known, read):
             self._drop_suspect()
             self._believe(read)
@@ -146,8 +160,12 @@ class BlockReads:
         return [
             point
             for point, (since, old), new in self._one_way(known, read)
-            if fell(point, old, new) and not rolled(point, old, new, read.at - since, self.rating)
+            if fell(point, old, new) and not rolled(point, old, new, self._elapsed(point, since, read), self.rating)
         ]
+
+    def _elapsed(self, point: Point, since: int, read: BlockRead) -> int:
+        """Return the longest time that a register can have advanced in: a read is from between question and answer."""
+        return read.at - min(since, self.asked.get(point.quantity, since))
 
     def _one_way(self, known: Known, read: BlockRead) -> list[tuple[Point, tuple[int, Raw], Raw]]:
         found = []
@@ -175,18 +193,25 @@ class BlockReads:
         leaps = [
             point
             for point, (since, old), new in self._one_way(self.known, read)
-            if not fell(point, old, new) and leapt(point, old, new, read.at - since, self.rating)
+            if not fell(point, old, new)
+            and leapt(point, old, new, self._elapsed(point, self.moved.get(point.quantity, since), read), self.rating)
         ]
         if leaps:
             self._note("advance_implausible", leaps, read)
+        for name, seen in _known(read).items():
+            self.asked[name] = read.sent
+            if name not in self.known or self.known[name][1] != seen[1]:
+                self.moved[name] = read.at
         self.known |= _known(read)
-        self.recent.append(Believed(read.sent, read.at, read.registers, dict(self.runs), dict(self.turns)))
+        marks = dict.fromkeys(read.uncertain, int(Mark.UNCERTAIN))
+        self.recent.append(Believed(read.sent, read.at, read.registers, dict(self.runs), dict(self.turns), marks))
 
     def _note(self, what: str, points: list[Point], read: BlockRead) -> None:
         detail: dict[str, object] = {
             point.quantity: {
                 "last": list(self.known[point.quantity]),
                 "first": [read.at, read.registers[point.quantity]],
+                **worth(point),
             }
             for point in points
         }
@@ -199,22 +224,28 @@ class BlockReads:
             boundary: Where the boundary lies. [boot us]
             now: The present. [boot us]
         """
-        before = next((read for read in reversed(self.recent) if read.at <= boundary), None)
-        after = next((read for read in self.recent if read.sent >= boundary), None)
-        if after is not None and after.at - boundary <= self.tolerance:
+        half, span = self.update // 2, 2 * self.poll + self.update
+        before = next((read for read in reversed(self.recent) if read.at + half <= boundary), None)
+        after = next((read for read in self.recent if read.sent - (self.update - half) >= boundary), None)
+        if after is not None and not self.update and after.at - boundary <= self.tolerance:
             return Choice((after,))
         if self.suspect is not None and self.suspect.at > boundary and now < self.suspect.at + 2 * self.poll:
             return None
         if after is not None:
-            near = before is not None and after.at - before.at <= 2 * self.poll
+            near = before is not None and after.at - before.at <= span
             return Choice((before, after), late=True) if near and before is not None else Choice(())
-        limit = boundary + self.tolerance if before is None else before.at + 2 * self.poll
+        limit = boundary + self.tolerance if before is None else before.at + span + half
         return Choice(()) if now > max(limit, boundary + self.tolerance) else None
 
     def forget(self, boundary: int) -> None:
         """Drop reads that no later boundary can need."""
-        while len(self.recent) > 2 and self.recent[1].at < boundary:
+        while len(self.recent) > 2 and self.recent[1].at + self.update < boundary:
             self.recent.popleft()
+
+
+def worth(point: Point) -> dict[str, object]:
+    """Return what a raw count of a register is worth, for those who read an event about it."""
+    return {"enc": point.enc, "mult": [[mult.numerator, mult.denominator] for mult in point.mults]}
 
 
 def _known(read: BlockRead) -> Known:

@@ -66,6 +66,7 @@ def _block(block: Block, first: int, stop: int) -> Block:
         registers={name: _register(register, first, stop) for name, register in block.registers.items()},
         stats={name: column[first:stop] for name, column in block.stats.items()},
         samples=block.samples[first:stop],
+        stamps=block.stamps[first : stop + 1],
     )
 
 

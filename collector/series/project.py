@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from collector.intake.authentic import printable
 from collector.intake.log import Entry
-from collector.series import blocks, findings, meters, raw, retimed
+from collector.series import blocks, findings, meters, raw, retimed, seams
 from collector.series.channels import RANKS, Numbers
 from collector.series.findings import Found
 from collector.series.raw import Tails
@@ -27,6 +27,7 @@ from collector.store.schema import (
     ledger,
     ledger_bytes,
     raw_segment,
+    seam,
     stat_segment,
     unsure,
 )
@@ -146,8 +147,22 @@ class Projection:
                 self._intervals(entry, found, found.body, since, only)
             elif isinstance(found.body, tuple):
                 self._events += [_event(found, entry.position, one) for one in found.body]
+                self._seams(found, entry.position, found.body)
         except Malformed as error:
             self._find(entry, "A4", "W", f"batch {entry.seq} cannot be used by this version: {printable(str(error))}")
+
+    def _seams(self, batch: Batch, position: int, body: Sequence[Event | Gap]) -> None:
+        """Note the reads on either side of where a register ended."""
+        for one in body:
+            if not isinstance(one, Event) or one.event not in seams.EVENTS or one.meter is None:
+                continue
+            if not batches.NAME.match(one.meter):
+                continue
+            for name, last_at, last, first_at, first in seams.of_event(one.detail):
+                number = self.numbers.channel(batch.site, one.meter, name)
+                places = {"last_at": _fitting(wall(batch, last_at)), "first_at": _fitting(wall(batch, first_at))}
+                row = {"channel_id": number, "position": position, "last": last, "first": first, **places}
+                self.connection.execute(insert(seam).values(**row))
 
     def _intervals(self, entry: Entry, batch: Batch, body: Intervals, since: int, only: str | None) -> None:
         by = retiming.anchor(batch.clock)

@@ -182,11 +182,12 @@ class _Join:
         first, stop = max(0, -offset), min(len(whole), into.n - offset)
         if first >= stop:
             return
-        at = slice(offset + first, offset + stop)
-        into.values[at] = np.where(whole, np.diff(records["register"]), 0)[first:stop]
-        into.values_known[at] = whole[first:stop]
-        into.evidence[at] = np.where(whole, records["position"][1:], -1)[first:stop]
-        into.samples[at] = records["samples"][1:][first:stop]
+        here = np.flatnonzero(whole[first:stop]) + first  # what another meter gave beside this one stays
+        there = here + offset
+        into.values[there], into.values_known[there] = np.diff(records["register"])[here], True
+        into.evidence[there] = records["position"][1:][here]
+        counts = into.samples[offset + first : offset + stop]
+        np.maximum(counts, records["samples"][1:][first:stop], out=counts)
 
 
 def join(

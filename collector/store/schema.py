@@ -220,6 +220,19 @@ unsure = Table(  # batches sealed by a clock that nobody kept right, until an an
     Index("unsure_agent_boot_ix", "agent", "boot"),
 )
 
+seam = Table(  # the last read of a register before it ended, and the first one after
+    "seam",
+    metadata,
+    Column("id", Given, primary_key=True, autoincrement=True),
+    Column("channel_id", BigInteger, ForeignKey("channel.id"), nullable=False),
+    Column("position", BigInteger, nullable=False),  # of the event's batch
+    Column("last_at", BigInteger, nullable=False),  # [UTC us]
+    Column("last", BigInteger, nullable=False),  # [counts]
+    Column("first_at", BigInteger, nullable=False),  # [UTC us]
+    Column("first", BigInteger, nullable=False),  # [counts]
+    Index("seam_channel_id_first_at_ix", "channel_id", "first_at"),
+)
+
 raw_segment = Table(
     "raw_segment",
     metadata,
@@ -341,4 +354,4 @@ release = Table(
 )
 
 #: What `collector.series` builds from the ledger, and may drop and build again.
-SERIES = (event, stat_segment, raw_segment, meter, unsure)
+SERIES = (event, seam, stat_segment, raw_segment, meter, unsure)

@@ -4,16 +4,18 @@ Rules of this file: what a register measured keeps its value; a gap is closed wh
 stays missing; an estimate once made stands until something else is known of its gap.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collector.series.registers import Registers, interval_flags
+from collector.series.seams import Seam
 from collector.vee import Finding, Series, estimate, validate
+from collector.vee.parts import US, Parts, parts
 from collector.vee.policy import Policy
-from collector.vee.series import Bools, Codes, Ints, NotEstimable
+from collector.vee.series import Bools, Codes, Estimate, Ints, NotEstimable
 from shared.status import Flags, Status
 
 _MADE = (int(Status.ESTIMATED), int(Status.SUBSTITUTED))
@@ -45,7 +47,9 @@ class Standing:
     methods: list[str | None]
 
 
-def judge(seen: Registers, standing: Standing, policy: Policy, quantity: str, first: int) -> Verdict:
+def judge(
+    seen: Registers, standing: Standing, policy: Policy, quantity: str, first: int, seams: Sequence[Seam] = ()
+) -> Verdict:  # fmt: skip
     """Return the verdict over a span.
 
     Args:
@@ -54,11 +58,13 @@ def judge(seen: Registers, standing: Standing, policy: Policy, quantity: str, fi
         policy: How the meter is judged.
         quantity: Of the channel.
         first: First interval that may change.
+        seams: Where registers of the channel ended.
     """
     verdict, kind = _measured(seen, standing, first), policy.kind(quantity)
     for start, stop in _gaps(verdict.status, first):
         if start > 0 and seen.known[stop]:
-            _close(verdict, seen, standing, _View(policy, kind), start, stop)
+            known = parts(seen, seams, start, stop) if seen.known[start] else None
+            _close(verdict, seen, standing, _View(policy, kind), (start, stop), known)
     verdict.findings = [one for one in _findings(verdict, seen, _View(policy, kind)) if one.stop > first]
     for finding in verdict.findings:
         if finding.severity == "E" and finding.rule in _SUSPECT:
@@ -117,8 +123,11 @@ def _gaps(status: Codes, first: int) -> Iterator[tuple[int, int]]:
             yield start, stop
 
 
-def _close(verdict: Verdict, seen: Registers, standing: Standing, view: _View, start: int, stop: int) -> None:
-    """Fill a gap whose end is known, or leave it missing."""
+def _close(
+    verdict: Verdict, seen: Registers, standing: Standing, view: _View, span: tuple[int, int], known: Parts | None
+) -> None:  # fmt: skip
+    """Fill a gap whose end is known, or leave it missing; ``known`` is what registers saw on either side of a seam."""
+    start, stop = span
     same_run = bool(seen.known[start]) and seen.run[start] == seen.run[stop]
     total = int(seen.registers[stop] - seen.registers[start]) if same_run else None
     gap = slice(start, stop)
@@ -127,9 +136,11 @@ def _close(verdict: Verdict, seen: Registers, standing: Standing, view: _View, s
         return
     within = seen.known & (seen.run == seen.run[start]) if same_run else np.zeros(seen.n + 1, dtype=np.bool_)
     try:
-        made = estimate(view.series(verdict, seen, within), start, stop, total=total)
+        made = _around(known) or estimate(view.series(verdict, seen, within), start, stop, total=total)
     except NotEstimable:
         return
+    if known is not None and known.line is None:
+        made = _beside(known, made, seen.length)
     verdict.values[gap] = made.values
     verdict.status[gap] = Status.SUBSTITUTED if made.method == "check" else Status.ESTIMATED
     verdict.flags[gap] |= int(Flags.SCALED) if total is not None else 0
@@ -139,6 +150,26 @@ def _close(verdict: Verdict, seen: Registers, standing: Standing, view: _View, s
         "method": made.method, "low": made.low, "high": made.high,
         "back_test": None if made.back_test is None else f"{made.back_test:.6f}", "inputs": made.inputs,
     })  # fmt: skip
+
+
+def _around(known: Parts | None) -> Estimate | None:
+    """Return what registers saw on either side of a short seam, and a line between; None where that is no way."""
+    if known is None or known.line is None:
+        return None
+    return Estimate(known.known + known.line, "linear", None, None, _told(known), None)
+
+
+def _beside(known: Parts, made: Estimate, length: int) -> Estimate:
+    """Return what registers saw on either side of a long seam, and of an estimate only what nobody saw."""
+    unseen = np.array(
+        [value * time // (length * US) for value, time in zip(made.values.tolist(), known.unseen.tolist(), strict=True)]
+    )
+    return Estimate(known.known + unseen, made.method, None, None, made.inputs | _told(known), made.back_test)
+
+
+def _told(known: Parts) -> dict[str, object]:
+    seam = known.seam
+    return {"seam": [seam.last_at, seam.last, seam.first_at, seam.first], "seen": int(known.known.sum())}
 
 
 def _stands(standing: Standing, gap: slice, total: int | None) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 
 from collector.intake.log import Log
-from collector.series import channels, project, raw, versions
+from collector.series import channels, project, raw, seams, versions
 from collector.series.channels import Channel
 from collector.series.registers import Registers
 from collector.series.versions import Version
@@ -111,7 +111,8 @@ class Run:
         standing, positions = self._standing(channel, start, span[1], length)
         first = _widened((dirty - start) // length, standing)
         policy = self.policies.get((channel.site, channel.meter), Policy())
-        verdict = judge(seen, standing, policy, channel.quantity, first)
+        torn = seams.read(self.connection, channel.id, start, span[1])
+        verdict = judge(seen, standing, policy, channel.quantity, first, torn)
         for begin, end in _changed(verdict, standing, positions, first):
             self._write(channel, seen, verdict, begin, end)
         rows = [self._row(channel, seen, one) for one in verdict.findings]

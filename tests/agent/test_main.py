@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import main, sitefile
+from agent import links, main, sitefile
 from agent.acquire.drivers.opcua import OpcUa
 from agent.config import Site
 from shared.errors import ConfigError
@@ -49,22 +49,23 @@ def _site(folder: Path, *names: str, uplink: str = "") -> Site:
 
 def test_an_opcua_link_gets_certificate_key_user_and_password(tmp_path: Path) -> None:
     site = _site(tmp_path, "cert.pem", "key.pem", "secret")
-    link = main.driver(site, "turbine", ManualClock())
+    link = links.driver(site, "turbine", ManualClock())
     assert isinstance(link, OpcUa)
-    assert link._security == f"Basic256Sha256,SignAndEncrypt,{tmp_path}/cert.pem,{tmp_path}/key.pem"
-    assert (link._username, link._password) == ("meter", "secret of the site")
+    assert link.access.security == "Basic256Sha256,SignAndEncrypt"
+    assert (link.access.cert_file, link.access.key_file) == (f"{tmp_path}/cert.pem", f"{tmp_path}/key.pem")
+    assert (link.access.username, link.access.password) == ("meter", "secret of the site")
 
 
 @pytest.mark.parametrize("lacking", ["cert.pem", "key.pem", "secret"])
 def test_a_file_of_an_opcua_link_that_cannot_be_read_is_named(tmp_path: Path, lacking: str) -> None:
     site = _site(tmp_path, *({"cert.pem", "key.pem", "secret"} - {lacking}))
     with pytest.raises(ConfigError, match=rf"opcua\.turbine\.\w+: .*/{lacking}: No such file"):
-        main.driver(site, "turbine", ManualClock())
+        links.driver(site, "turbine", ManualClock())
 
 
 def test_the_meters_of_a_bus_share_one_link_and_a_bus_without_meters_has_none(tmp_path: Path) -> None:
     site = _site(tmp_path, "cert.pem", "key.pem", "secret")
-    assert list(main._drivers(site, ManualClock())) == ["turbine"]
+    assert list(links.drivers(site, ManualClock())) == ["turbine"]
 
 
 def test_the_broker_knows_the_agent_by_the_password_that_enrolment_made(tmp_path: Path) -> None:

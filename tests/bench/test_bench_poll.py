@@ -1,4 +1,4 @@
-"""DESIGN.md section 9, numbers 1 and 2: what a poll costs, and how few requests a plan needs."""
+"""DESIGN.md section 9, numbers 1 to 3: what a poll costs, how few requests a plan needs, what a dead unit delays."""
 
 import asyncio
 import subprocess
@@ -11,19 +11,22 @@ from pathlib import Path
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
+from agent.acquire.drivers import modbus_link
 from agent.acquire.drivers.base import Target
-from agent.acquire.drivers.modbus import ModbusTcp
+from agent.acquire.drivers.modbus import Modbus
 from agent.acquire.plan import plan
 from agent.acquire.points import Part, Point, Profile
 from shared.clock import SystemClock
 from tests.bench import modbus_wire
 from tests.bench.modbus_wire import REGISTERS, Asking
 from tests.bench.pairs import interleaved_async, reached, show
+from tests.faults.dead_unit import on_one_endpoint, on_one_line
 
 pytestmark = pytest.mark.bench
 CONNECTIONS = 50
 EACH = 10  # requests of each connection in a block
 BLOCKS = 25
+DEAD_S = 30
 
 
 def _point(quantity: str, kind: str, address: int, type_: str) -> Point:
@@ -69,7 +72,7 @@ def test_a_poll_costs_little_more_than_its_bytes(port: int) -> None:
 
 
 async def _polls(port: int) -> None:
-    drivers = [ModbusTcp("127.0.0.1", port, SystemClock()) for _ in range(CONNECTIONS)]
+    drivers = [Modbus(modbus_link.tcp("127.0.0.1", port), SystemClock()) for _ in range(CONNECTIONS)]
     clients = [AsyncModbusTcpClient("127.0.0.1", port=port, retries=0, reconnect_delay=0) for _ in range(CONNECTIONS)]
     connected = [await client.connect() for client in clients]
     loop = asyncio.get_running_loop()
@@ -132,3 +135,16 @@ def _fewest(spans: list[tuple[int, int]], most: int) -> int:
         if start is None or stop - start > most:
             count, start = count + 1, first
     return count
+
+
+def test_a_dead_unit_delays_no_living_one() -> None:
+    """Count the values on time of ten living units beside a dead one, polled each second."""
+    tcp, serial = asyncio.run(_both())
+    show("3 one dead of 11 units, 1 s polls: values of the living on time [%]", [
+        ("one TCP endpoint", f"{100 * tcp:.4g}; {reached(100 * tcp, 99, at_most=False)}"),
+        ("one serial line, 38,400 baud", f"{100 * serial:.4g}; {reached(100 * serial, 99, at_most=False)}"),
+    ])  # fmt: skip
+
+
+async def _both() -> tuple[float, float]:
+    return await asyncio.gather(on_one_endpoint(DEAD_S), on_one_line(DEAD_S))

@@ -1,25 +1,24 @@
-"""Modbus TCP by pymodbus, reading only: functions 3 and 4. Every failure leaves here as a `ReadError`.
+"""Modbus, reading only, over every link of `modbus_link`. Every failure leaves here as a `ReadError`.
 
-Rules: one request at a time; no repeats inside the library; after a reply that did not come in time the connection is
-closed, so that a late reply can never become another register's value; an exception reply closes nothing. asyncio sets
-TCP_NODELAY on every connection.
-Source: Modbus Application Protocol V1.1b3 sections 6.3, 6.4 and 7; Modbus Messaging on TCP/IP V1.0b section 3.
+Rules: functions 3, 4, 20 and 43 and no other; one request at a time; an exception reply closes nothing; a meter that is
+busy is asked again inside the deadline, never after it; what a scale register said is forgotten when a read of its
+meter fails.
+Source: Modbus Application Protocol V1.1b3 sections 6.3, 6.4, 6.14, 6.21 and 7.
 """
 
-import asyncio
-import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ConnectionException, ModbusException
-from pymodbus.pdu import ModbusPDU
-from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInputRegistersResponse
-
-from agent.acquire import decode
-from agent.acquire.drivers.base import BlockRead, Refused, Target, Unreachable
-from agent.acquire.plan import Block, plan
-from shared.clock import Clock
+from agent.acquire import decode, plan, sunspec
+from agent.acquire.drivers import modbus_frame as frame
+from agent.acquire.drivers import modbus_identity, modbus_link
+from agent.acquire.drivers.base import BlockRead, Identity, Refused, Target
+from agent.acquire.drivers.modbus_frame import Asked, Misfit, Question
+from agent.acquire.drivers.modbus_link import Link, Reply
+from agent.acquire.plan import Block
+from shared.clock import US, Clock
 from shared.errors import ReadError
 
 _EXCEPTIONS = {
@@ -27,179 +26,209 @@ _EXCEPTIONS = {
     2: "illegal address: not all of these registers exist",
     3: "illegal value",
     4: "device failure",
+    5: "it needs more time",
     6: "device busy",
+    8: "its memory has a parity error",
     10: "gateway has no path to the unit",
     11: "gateway got no answer from the unit: check unit number and wiring",
 }
+_REFUSAL = 0x80
+_HEAD = 2  # function and byte count of an answer
+_LATER = frozenset({5, 6})  # acknowledge, busy: the same question may be answered a moment later
+_AGAIN_S = 0.1
+_AGAIN = 3  # times
+_SUNSPEC = 3  # SunSpec's models are holding registers
 
 
-class _Lost(ReadError):  # noqa: N818 - names the state of the connection
-    """The other side closed the connection while a request was open."""
+_NOTHING: Mapping[str, int | None] = {}
 
 
-class _Holding(ReadHoldingRegistersResponse):
-    """The answer as pymodbus reads it, in one step and without the text that its log would show.
+class _Way(NamedTuple):
+    """How a block is asked and understood: made once, it runs at every poll."""
 
-    pymodbus takes each register alone and writes every answer out for a log that is off: a seventh of its CPU.
-    """
-
-    def decode(self, data: bytes) -> None:
-        """Take the registers; a shorter frame than it says fails as it does in pymodbus (struct.error)."""
-        self.registers = struct.unpack_from(f">{data[0] // 2}H", data, 1)
-
-    def __str__(self) -> str:
-        return type(self).__name__
+    block: Block
+    asked: Asked
+    read: decode.BlockReader
 
 
-class _Input(ReadInputRegistersResponse):
-    """Likewise, for function 4."""
+class Modbus:
+    """One link with all units behind it."""
 
-    decode = _Holding.decode
-    __str__ = _Holding.__str__
-
-
-class ModbusTcp:
-    """One endpoint with all units behind it."""
-
-    def __init__(self, host: str, port: int, clock: Clock) -> None:
-        # What pymodbus logs here is said again, with the meter's name, by the errors below.
-        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
-        self._place = f"{host}:{port}"
-        self._host = host
-        self._port = port
+    def __init__(self, link: Link, clock: Clock) -> None:
+        self._link = link
         self._clock = clock
-        self._client: AsyncModbusTcpClient | None = None
-        self._readers: dict[tuple[str, int], tuple[Block, decode.BlockReader]] = {}
+        self._ways: dict[tuple[str, int], _Way] = {}
+        self._scales: dict[str, Mapping[str, int | None]] = {}  # by meter
 
     def blocks(self, target: Target) -> tuple[Block, ...]:
-        """Return the requests that bring all points of a meter, those with registers first."""
-        profile = target.profile
-        return plan(profile.points, max_registers=profile.max_registers, forbidden=profile.forbidden)
+        """Return the requests that bring all points of a meter, those that a boundary needs first.
+
+        None of a meter whose addresses are still to be found by `resolve`.
+        """
+        return plan.requests(target.profile, self._link.cost)
+
+    async def resolve(self, target: Target, timeout_s: float) -> Target:
+        """Return the meter with the addresses that it has; as it is where the profile says them all. [s]
+
+        Raises:
+            ReadError: as `read`.
+        """
+        if target.profile.discovery is None:
+            return target
+        end = self._clock.boot() + int(timeout_s * US)
+
+        async def read(address: int, count: int) -> Sequence[int]:
+            left_s = max(end - self._clock.boot(), 0) / US
+            return await self.registers(target.unit, _SUNSPEC, address, count, left_s)
+
+        models = await sunspec.walk(read)
+        return replace(target, profile=sunspec.located(target.profile, models))
 
     async def read(self, target: Target, block: Block, timeout_s: float) -> BlockRead:
         """Return the decoded answer to one block read. [s]
 
         Raises:
             Refused: the unit answered with an exception code.
-            Unreachable: the endpoint does not take a connection.
+            Unreachable: the link cannot be opened.
             ReadError: no answer in time, or one that does not fit the request.
         """
-        sent, words, at = await self._asked(target.unit, block, timeout_s)
-        registers, values = self._reader(target, block)(words)
-        return BlockRead(target.id, block.index, sent, at, registers, values)
+        way = self._ways.get((target.id, block.index))
+        if way is None or way.block is not block or way.asked.unit != target.unit:
+            way = self._way(target, block)
+        known = self._scales.pop(target.id, _NOTHING)  # forgotten, unless this read succeeds
+        reply = await self._link.ask(way.asked, self._clock, timeout_s)
+        if reply.pdu[0] & _REFUSAL:
+            reply = await self._later(way.asked, reply, timeout_s)
+        decoded = way.read(reply.pdu[_HEAD:], known)
+        if known or decoded.scales:
+            self._scales[target.id] = {**known, **decoded.scales}
+        return BlockRead(
+            target.id, block.index, reply.sent, reply.at, decoded.registers, decoded.values, decoded.scaled
+        )
 
-    def _reader(self, target: Target, block: Block) -> decode.BlockReader:
-        key = target.id, block.index
-        known = self._readers.get(key)
-        if known is None or known[0] is not block:
-            known = self._readers[key] = block, decode.block_reader(block.address, block.points)
-        return known[1]
+    def _way(self, target: Target, block: Block) -> _Way:
+        asked = self._link.framed(target.unit, frame.registers(block.function, block.address, block.count))
+        reader = decode.block_reader(block.address, block.points)
+        way = _Way(block, asked, reader)
+        self._ways[target.id, block.index] = way
+        return way
 
-    async def identity(self, target: Target, timeout_s: float) -> str | None:
-        """Return the serial number as text; None where profile or meter has none. [s]
+    async def identity(self, target: Target, timeout_s: float) -> Identity:
+        """Return serial number, settings and clock, as far as profile and meter have them. [s, for all of it]
 
         Raises:
             ReadError: as `read`.
         """
-        point = target.profile.serial
-        if point is None:
-            return None
-        part = point.parts[0]
-        block = Block(0, part.function, part.address, part.count, (point,))
-        _, words, _ = await self._asked(target.unit, block, timeout_s)
-        return decode.text(words, point)
+        self._scales.pop(target.id, None)
+        end = self._clock.boot() + int(timeout_s * US)
+        found = modbus_identity.Found(target.profile)
+        waiting = list(modbus_identity.blocks(target.profile, self._link.cost))
+        while waiting:
+            block = waiting.pop(0)
+            question = frame.registers(block.function, block.address, block.count)
+            try:
+                reply = await self._timed(target, question, end)
+            except Refused as error:
+                waiting += modbus_identity.narrower(block, error)
+            else:
+                found.add(block, _words(reply.pdu, 2), reply.sent, reply.at)
+        return found.identity()
+
+    async def registers(self, unit: int, function: int, address: int, count: int, timeout_s: float) -> Sequence[int]:
+        """Return raw words of holding (3) or input (4) registers. [s]
+
+        Raises:
+            ReadError: as `read`.
+        """
+        asked = self._link.framed(unit, frame.registers(function, address, count))
+        return _words((await self._answered(asked, timeout_s)).pdu, 2)
+
+    async def file_record(self, unit: int, file: int, record: int, count: int, timeout_s: float) -> Sequence[int]:
+        """Return so many words of a file, from that record on (function 20). [s]
+
+        Raises:
+            ReadError: as `read`.
+        """
+        asked = self._link.framed(unit, frame.file_record(file, record, count))
+        return _words((await self._answered(asked, timeout_s)).pdu, 4)
+
+    async def device_identification(self, unit: int, timeout_s: float) -> Mapping[int, str]:
+        """Return what the device says of itself by object id: 0 maker, 1 product code, 2 revision, ... [s]
+
+        Raises:
+            Refused: the device knows no function 43 / 14.
+            ReadError: as `read`.
+        """
+        end = self._clock.boot() + int(timeout_s * US)
+        told = await self._identified(unit, 1, end)
+        try:
+            return told | await self._identified(unit, 2, end)
+        except Refused:
+            return told  # it knows the basic objects only
+
+    async def _identified(self, unit: int, level: int, end: int) -> dict[int, str]:
+        told: dict[int, str] = {}
+        first = 0
+        while True:
+            asked = self._link.framed(unit, frame.identification(level, first))
+            reply = await self._answered(asked, max(end - self._clock.boot(), 0) / US)
+            try:
+                found, following = frame.objects(reply.pdu)
+            except Misfit as error:
+                raise ReadError(f"{self._named(asked)}: {error}; leave it out") from error
+            told |= {number: _text(value) for number, value in found.items()}
+            if following is None or following <= first:
+                return told
+            first = following
 
     async def close(self) -> None:
-        """Close the connection; the next read opens it again."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        """Close the link; the next read opens it again."""
+        await self._link.close()
 
-    async def _asked(self, unit: int, block: Block, timeout_s: float) -> tuple[int, Sequence[int], int]:
-        """Return when the request left, its registers, and when they were complete.
+    async def _timed(self, target: Target, question: Question, end: int) -> Reply:
+        """Return an answer within a time that several questions share, with the pause that the meter wants."""
+        if target.profile.pause_ms:
+            await self._clock.sleep(target.profile.pause_ms / 1000)
+        left_s = (end - self._clock.boot()) / US
+        asked = self._link.framed(target.unit, question)
+        if left_s <= 0:
+            raise ReadError(f"{self._named(asked)}: no time was left to ask; allow more")
+        return await self._answered(asked, left_s)
 
-        Where an old connection turns out to be closed, as many meters close idle ones, a new one is tried once.
-        """
-        for reused in (self._client is not None, False):
-            client = await self._connected(timeout_s)
-            sent = self._clock.boot()
-            try:
-                return sent, await self._ask(client, unit, block, timeout_s), self._clock.boot()
-            except _Lost:
-                if not reused:
-                    raise
-        raise AssertionError("the second round returns or raises")
+    async def _answered(self, asked: Asked, timeout_s: float) -> Reply:
+        reply = await self._link.ask(asked, self._clock, timeout_s)
+        return await self._later(asked, reply, timeout_s) if reply.pdu[0] & _REFUSAL else reply
 
-    async def _connected(self, timeout_s: float) -> AsyncModbusTcpClient:
-        if self._client is not None and self._client.connected:
-            return self._client
-        await self.close()
-        client = AsyncModbusTcpClient(
-            self._host, port=self._port, timeout=timeout_s, retries=0, reconnect_delay=0, trace_connect=self._lost
-        )
-        if not await client.connect():
-            client.close()
-            raise Unreachable(f"{self._place}: no connection in {timeout_s:.3g} s; check address, port and network")
-        for answer in (_Holding, _Input):
-            client.register(answer)
-        client.ctx.comm_params.timeout_connect = None  # type: ignore[assignment] # passed to wait_for: `_ask` keeps the time
-        self._client = client
-        return client
+    async def _later(self, asked: Asked, reply: Reply, timeout_s: float) -> Reply:
+        """Return the answer of a unit that was busy, asked again while time is left; else say what it refused."""
+        end = reply.sent + int(timeout_s * US)
+        for _ in range(_AGAIN):
+            left_s = (end - self._clock.boot()) / US - _AGAIN_S
+            if reply.pdu[1] not in _LATER or left_s <= 0:
+                break
+            await self._clock.sleep(_AGAIN_S)
+            reply = await self._link.ask(asked, self._clock, left_s)
+            if not reply.pdu[0] & _REFUSAL:
+                return reply
+        code = reply.pdu[1]
+        why = _EXCEPTIONS.get(code, "see its manual")
+        raise Refused(f"{self._named(asked)}: refused with exception {code:02X} ({why})", code)
 
-    async def _ask(self, client: AsyncModbusTcpClient, unit: int, block: Block, timeout_s: float) -> Sequence[int]:
-        complete = False
-        # Not by wait_for, as pymodbus would: that takes a fifth of the CPU of a request.
-        deadline = asyncio.get_running_loop().call_later(timeout_s, _fail, client, TimeoutError())
-        try:
-            reply = await self._request(client, unit, block)
-            words = self._words(reply, unit, block)
-            complete = True
-        except Refused:
-            complete = True
-            raise
-        except ConnectionException as error:
-            raise _Lost(f"{self._place} unit {unit}, {_named(block)}: the connection was lost") from error
-        except (ModbusException, ValueError, TimeoutError) as error:
-            raise ReadError(
-                f"{self._place} unit {unit}, {_named(block)}: no usable answer in {timeout_s:.3g} s;"
-                " check that the unit is powered and its number is right"
-            ) from error
-        finally:
-            deadline.cancel()
-            if not complete:  # cancelled, too: whatever comes late finds the door closed
-                await self.close()
-        return words
-
-    def _words(self, reply: ModbusPDU, unit: int, block: Block) -> Sequence[int]:
-        words = reply.registers
-        if reply.function_code == block.function and len(words) == block.count:
-            return words
-        name = f"{self._place} unit {unit}, {_named(block)}"
-        if not reply.isError():
-            raise ReadError(
-                f"{name}: answered {len(words)} registers to function {reply.function_code}; is it a meter?"
-            )
-        code = reply.exception_code
-        raise Refused(f"{name}: refused with exception {code:02X} ({_EXCEPTIONS.get(code, 'see its manual')})", code)
-
-    async def _request(self, client: AsyncModbusTcpClient, unit: int, block: Block) -> ModbusPDU:
-        ask = client.read_holding_registers if block.function == 3 else client.read_input_registers
-        return await ask(block.address, count=block.count, device_id=unit)
-
-    def _lost(self, connected: bool) -> None:  # noqa: FBT001 - pymodbus calls it so
-        """Fail the open request at once when the other side closes; pymodbus alone would wait for its timeout."""
-        if not connected and self._client is not None:
-            _fail(self._client, ConnectionException("closed by the other side"))
+    def _named(self, asked: Asked) -> str:
+        return f"{self._link.place} unit {asked.unit}, {asked.question.name}"
 
 
-def _fail(client: AsyncModbusTcpClient, error: Exception) -> None:
-    """End the open request, if there is one."""
-    future = client.ctx.response_future
-    if not future.done():
-        future.set_exception(error)
-        future.exception()  # nobody may be waiting, which is no fault
+class ModbusTcp(Modbus):
+    """Modbus TCP by its old name, until the wiring asks for `Modbus(modbus_link.tcp(...))`."""
+
+    def __init__(self, host: str, port: int, clock: Clock) -> None:
+        super().__init__(modbus_link.tcp(host, port), clock)
 
 
-def _named(block: Block) -> str:
-    kind = "holding" if block.function == 3 else "input"
-    return f"{kind} registers {block.address} to {block.address + block.count - 1}"
+def _words(pdu: bytes, first: int) -> Sequence[int]:
+    return struct.unpack_from(f">{(len(pdu) - first) // 2}H", pdu, first)
+
+
+def _text(value: bytes) -> str:
+    shown = value.decode("utf-8", errors="replace")
+    return "".join(one for one in shown if one.isprintable()).strip()

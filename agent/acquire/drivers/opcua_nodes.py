@@ -1,19 +1,23 @@
-"""Finds the OPC UA nodes of a meter: by node id with namespace URI, or by browse names under the meter's object."""
+"""Finds the OPC UA nodes of a meter: by node id with namespace URI, or by browse names under the meter's object.
 
-import re
-from collections.abc import Iterable, Mapping
+Rules: a node that is not found is missing, with the reason, and harms no other; a node whose unit differs from the
+profile's is refused with its whole meter, because its numbers would be wrong and not merely absent.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.uaerrors import UaError
 
 from agent.acquire.drivers.base import Target
+from agent.acquire.nodes_file import NAME, NODE_ID
 from agent.acquire.points import Point
 from shared.errors import ReadError
 
-_NODE_ID = re.compile(r"nsu=(?P<uri>[^;]+);(?P<id>[isgb]=.+)")
-_NAME = re.compile(r"nsu=(?P<uri>[^;]+);(?P<name>[^=]+)")
 _TAG = "ApplicationTag"  # OPC 34100 section 7.1: written by the integrator; holds our meter id
 _DEPTH = 8
 _MOST_NODES = 5000
@@ -29,53 +33,95 @@ _UNITS = {
 Reference = tuple[ua.NodeId, ua.QualifiedName, ua.NodeId]  # parent, name, child
 
 
-async def resolve(client: Client, target: Target) -> Mapping[str, ua.NodeId]:
-    """Return the node of each point of a meter, and of "serial" where the profile has one.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The nodes of a meter in one session."""
+
+    nodes: Mapping[str, ua.NodeId]  # by quantity, "serial" or name of a setting
+    missing: Mapping[str, str]  # likewise: why there is none
+
+
+async def resolve(client: Client, target: Target) -> Found:
+    """Return the node of each point of a meter, of its serial and of its settings, as far as the server has them.
 
     Raises:
-        ReadError: a node is not found, or its EngineeringUnits differ from the profile.
+        ReadError: no point of the meter is found, or EngineeringUnits differ from the profile.
     """
     spaces = await client.get_namespace_array()
-    serial = target.profile.serial
-    points = [*target.profile.points, *([serial] if serial else [])]
+    profile = target.profile
+    points = [*profile.points, *([profile.serial] if profile.serial else []), *profile.settings]
     texts = {point.quantity: target.nodes.get(point.quantity, point.node or "") for point in points}
-    nodes = {name: _node_id(text, spaces) for name, text in texts.items() if _NODE_ID.fullmatch(text)}
-    named = {name: text for name, text in texts.items() if name not in nodes}
-    if named:
-        found = await _below_object(client, target, spaces)
-        below = {(int(n.NamespaceIndex), str(n.Name)): child for _, n, child in reversed(found)}
-        for name, text in named.items():
-            nodes[name] = _by_name(below, text, spaces, target.id)
-    await _check_units(client, target.profile.points, nodes)
-    return nodes
+    nodes: dict[str, ua.NodeId] = {}
+    missing: dict[str, str] = {}
+    below = _Below(client, target, spaces)
+    for name, text in texts.items():
+        try:
+            nodes[name] = _node_id(text, spaces) if NODE_ID.fullmatch(text) else await below.find(text)
+        except ReadError as error:
+            missing[name] = str(error)
+    if profile.points and not any(point.quantity in nodes for point in profile.points):
+        raise ReadError("; ".join(dict.fromkeys(missing.values())))
+    await _check_units(client, profile.points, nodes)
+    return Found(nodes, missing)
 
 
-def _index(uri: str, spaces: list[str]) -> int:
+class _Below:
+    """What stands below a meter's object; browsed when the first name is looked up."""
+
+    def __init__(self, client: Client, target: Target, spaces: Sequence[str]) -> None:
+        self._client = client
+        self._target = target
+        self._spaces = spaces
+        self._names: dict[tuple[int, str], ua.NodeId] | None = None
+        self._none: ReadError | None = None
+
+    async def find(self, text: str) -> ua.NodeId:
+        """Return the node with a browse name.
+
+        Raises:
+            ReadError: there is none, or the meter's object is not found.
+        """
+        match = NAME.fullmatch(text)
+        if match is None:
+            raise ReadError(f'{text!r} names no node; write "nsu=URI;s=..." with the namespace\'s URI')
+        node = (await self._browsed()).get((_index(match["uri"], self._spaces), match["name"]))
+        if node is None:
+            raise ReadError(
+                f"meter {self._target.id}: its object has no {match['name']};"
+                " leave the quantity out or name it in `nodes`"
+            )
+        return node
+
+    async def _browsed(self) -> Mapping[tuple[int, str], ua.NodeId]:
+        if self._none is not None:
+            raise self._none
+        if self._names is None:
+            try:
+                found = await _below_object(self._client, self._target, self._spaces)
+            except ReadError as error:
+                self._none = error
+                raise
+            self._names = {(int(n.NamespaceIndex), str(n.Name)): child for _, n, child in reversed(found)}
+        return self._names
+
+
+def _index(uri: str, spaces: Sequence[str]) -> int:
     if uri not in spaces:
         raise ReadError(f"the server has no namespace {uri}; it has {', '.join(spaces)}")
     return spaces.index(uri)
 
 
-def _node_id(text: str, spaces: list[str]) -> ua.NodeId:
-    match = _NODE_ID.fullmatch(text)
+def _node_id(text: str, spaces: Sequence[str]) -> ua.NodeId:
+    match = NODE_ID.fullmatch(text)
     if match is None:
         raise ReadError(f'{text!r} names no node; write "nsu=URI;s=..." with the namespace\'s URI')
-    return ua.NodeId.from_string(f"ns={_index(match['uri'], spaces)};{match['id']}")
+    try:
+        return ua.NodeId.from_string(f"ns={_index(match['uri'], spaces)};{match['id']}")
+    except UaError as error:
+        raise ReadError(f"{text!r} names no node: {error}") from error
 
 
-def _by_name(below: Mapping[tuple[int, str], ua.NodeId], text: str, spaces: list[str], meter: str) -> ua.NodeId:
-    match = _NAME.fullmatch(text)
-    if match is None:
-        raise ReadError(f'{text!r} names no node; write "nsu=URI;s=..." with the namespace\'s URI')
-    node = below.get((_index(match["uri"], spaces), match["name"]))
-    if node is None:
-        raise ReadError(
-            f"meter {meter}: its object has no {match['name']}; leave the quantity out or name it in `nodes`"
-        )
-    return node
-
-
-async def _below_object(client: Client, target: Target, spaces: list[str]) -> list[Reference]:
+async def _below_object(client: Client, target: Target, spaces: Sequence[str]) -> list[Reference]:
     if "object" in target.nodes:
         return await _browse(client, _node_id(target.nodes["object"], spaces))
     everything = await _browse(client, _standard(ObjectIds.ObjectsFolder))
@@ -117,12 +163,23 @@ async def _children(client: Client, nodes: Iterable[ua.NodeId]) -> list[Referenc
     request = ua.BrowseParameters()
     request.NodesToBrowse = [_description(node) for node in parents]
     results = await client.uaclient.browse(request)
-    return [
-        (parent, reference.BrowseName, reference.NodeId)
-        for parent, result in zip(parents, results, strict=True)
-        for reference in result.References
-        if reference.BrowseName is not None
-    ]
+    found: list[Reference] = []
+    for parent, result in zip(parents, results, strict=True):
+        references = [*(result.References or []), *await _rest(client, result.ContinuationPoint)]
+        found += [(parent, one.BrowseName, one.NodeId) for one in references if one.BrowseName is not None]
+    return found
+
+
+async def _rest(client: Client, point: bytes | None) -> list[ua.ReferenceDescription]:
+    """Return what a server that tells few references at once has still to tell."""
+    found: list[ua.ReferenceDescription] = []
+    while point and len(found) < _MOST_NODES:
+        request = ua.BrowseNextParameters(ContinuationPoints=[ua.ByteString(point)])
+        request.ReleaseContinuationPoints = False
+        result = (await client.uaclient.browse_next(request))[0]
+        found += result.References or []
+        point = result.ContinuationPoint
+    return found
 
 
 def _description(node: ua.NodeId) -> ua.BrowseDescription:
@@ -138,7 +195,7 @@ def _description(node: ua.NodeId) -> ua.BrowseDescription:
 
 async def _check_units(client: Client, points: Iterable[Point], nodes: Mapping[str, ua.NodeId]) -> None:
     """Refuse a node whose EngineeringUnits are known and differ from what the profile says."""
-    by_node = {nodes[point.quantity]: point for point in points}
+    by_node = {nodes[point.quantity]: point for point in points if point.quantity in nodes}
     properties = [r for r in await _children(client, by_node) if r[1].Name == "EngineeringUnits"]
     if not properties:
         return

@@ -9,8 +9,9 @@ import pytest
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from agent.acquire.drivers import modbus_link
 from agent.acquire.drivers.base import BlockRead, Refused, Target, Unreachable
-from agent.acquire.drivers.modbus import ModbusTcp
+from agent.acquire.drivers.modbus import Modbus
 from agent.acquire.profile import find_profile
 from shared.clock import SystemClock
 from shared.errors import ReadError
@@ -70,7 +71,7 @@ def reply(request: bytes, words: list[int]) -> bytes:
     return request[:4] + len(body).to_bytes(2, "big") + body
 
 
-async def ask(driver: ModbusTcp, block: int = 0, target: Target = METER, timeout_s: float = 1.0) -> BlockRead:
+async def ask(driver: Modbus, block: int = 0, target: Target = METER, timeout_s: float = 1.0) -> BlockRead:
     return await driver.read(target, driver.blocks(target)[block], timeout_s)
 
 
@@ -78,7 +79,7 @@ def test_a_block_is_read_and_decoded() -> None:
     async def scene() -> None:
         port = free_port()
         async with pymodbus_server(port):
-            driver = ModbusTcp(HOST, port, SystemClock())
+            driver = Modbus(modbus_link.tcp(HOST, port), SystemClock())
             try:
                 energy = await ask(driver)
                 assert energy.registers == {
@@ -94,7 +95,7 @@ def test_a_block_is_read_and_decoded() -> None:
                     "power_reactive_total": 1_000_000,
                     "frequency": 50_000,
                 }
-                assert await driver.identity(METER, 1.0) == "12345678"
+                assert (await driver.identity(METER, 1.0)).serial == "12345678"
             finally:
                 await driver.close()
 
@@ -113,7 +114,7 @@ def test_a_refusal_names_its_code_and_keeps_the_connection() -> None:
                 writer.write(request[:4] + b"\0\3" + bytes([request[6], request[7] | 0x80, 2]))
 
         async with raw_server(refusing) as port:
-            driver = ModbusTcp(HOST, port, SystemClock())
+            driver = Modbus(modbus_link.tcp(HOST, port), SystemClock())
             for _ in range(2):
                 with pytest.raises(Refused, match=r"unit 7, holding registers 3203 to 3226: .*exception 02") as caught:
                     await ask(driver)
@@ -139,7 +140,7 @@ def test_a_late_reply_never_becomes_another_registers_value() -> None:
                 writer.write(reply(request, [0, 0, 0, 9 if late else 1] * 6))
 
         async with raw_server(first_late) as port:
-            driver = ModbusTcp(HOST, port, SystemClock())
+            driver = Modbus(modbus_link.tcp(HOST, port), SystemClock())
             with pytest.raises(ReadError, match=r"no usable answer in 0\.1 s"):
                 await ask(driver, timeout_s=0.1)
             second = await ask(driver)
@@ -159,7 +160,7 @@ def test_a_read_that_is_cancelled_closes_the_connection() -> None:
             ended.set()
 
         async with raw_server(silent) as port:
-            driver = ModbusTcp(HOST, port, SystemClock())
+            driver = Modbus(modbus_link.tcp(HOST, port), SystemClock())
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(ask(driver, timeout_s=5), 0.1)
             await asyncio.wait_for(ended.wait(), 5)
@@ -175,7 +176,7 @@ def test_an_answer_with_another_number_of_registers_is_no_answer(words: list[int
             await reader.read()
 
         async with raw_server(wrong) as port:
-            driver = ModbusTcp(HOST, port, SystemClock())
+            driver = Modbus(modbus_link.tcp(HOST, port), SystemClock())
             with pytest.raises(ReadError, match=rf"answered {len(words)} registers"):
                 await ask(driver, timeout_s=0.5)
             await driver.close()
@@ -193,7 +194,7 @@ def test_an_answer_to_another_request_is_no_answer(change: tuple[int, int]) -> N
             await reader.read()
 
         async with raw_server(crossed) as port:
-            driver = ModbusTcp(HOST, port, SystemClock())
+            driver = Modbus(modbus_link.tcp(HOST, port), SystemClock())
             with pytest.raises(ReadError):
                 await ask(driver, timeout_s=0.2)
             await driver.close()
@@ -212,7 +213,7 @@ def test_a_connection_that_the_meter_closed_while_idle_is_opened_again() -> None
             await reader.readexactly(1)  # the next request finds the door closing
 
         async with raw_server(once_each) as port:
-            driver = ModbusTcp(HOST, port, SystemClock())
+            driver = Modbus(modbus_link.tcp(HOST, port), SystemClock())
             first, second = await ask(driver), await ask(driver, timeout_s=5)
             assert first.registers == second.registers
             assert connections == 2
@@ -223,7 +224,7 @@ def test_a_connection_that_the_meter_closed_while_idle_is_opened_again() -> None
 
 def test_an_endpoint_that_takes_no_connection_is_unreachable() -> None:
     async def scene() -> None:
-        driver = ModbusTcp(HOST, free_port(), SystemClock())
+        driver = Modbus(modbus_link.tcp(HOST, free_port()), SystemClock())
         with pytest.raises(Unreachable, match="check address, port and network"):
             await ask(driver)
 
@@ -236,10 +237,10 @@ def test_requests_leave_without_delay() -> None:
     async def scene() -> None:
         port = free_port()
         async with pymodbus_server(port):
-            driver = ModbusTcp(HOST, port, SystemClock())
+            driver = Modbus(modbus_link.tcp(HOST, port), SystemClock())
             await ask(driver)
-            assert driver._client is not None
-            opened = driver._client.ctx.transport.get_extra_info("socket")
+            assert driver._link._line is not None
+            opened = driver._link._line.transport.get_extra_info("socket")
             assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             await driver.close()
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from agent.acquire.drivers.base import BlockRead, Refused, Target, Unreachable
+from agent.acquire.drivers.base import BlockRead, Identity, Refused, Target, Unreachable
 from agent.acquire.plan import Block, plan
 from agent.acquire.points import Profile
 from agent.acquire.poller import Poller
@@ -89,9 +89,12 @@ class Line:
         names = {point.quantity for point in block.points if point.kind == "register"}
         return BlockRead(target.id, block.index, sent, self.clock.boot(), dict.fromkeys(names, 1), {})
 
-    async def identity(self, target: Target, timeout_s: float) -> str | None:
+    async def resolve(self, target: Target, timeout_s: float) -> Target:  # noqa: ARG002 - nothing is to be found
+        return target
+
+    async def identity(self, target: Target, timeout_s: float) -> Identity:
         await self._answer(target.id, -1, timeout_s)
-        return f"serial of {target.id}"
+        return Identity(f"serial of {target.id}")
 
     async def close(self) -> None:
         self.requests.append((self.clock.now - NOON, "closed", 0))
@@ -117,8 +120,8 @@ class Run:
     def _failed(self, meter: str, why: ReadError) -> None:
         self.failures.append((meter, str(why)))
 
-    def _identified(self, meter: str, serial: str | None) -> None:
-        self.serials[meter] = serial
+    def _identified(self, target: Target, told: Identity) -> None:
+        self.serials[target.id] = told.serial
 
     def asked(self, meter: str) -> list[float]:
         return [at / US for at, name, address in self.line.requests if name == meter and address != -1]
@@ -232,7 +235,7 @@ def test_identity_is_read_at_start_and_hourly() -> None:
 
 
 def test_a_profile_without_a_serial_says_so_without_asking() -> None:
-    run = site({"a": 10}, 20, profile=narrow(find_profile("siemens-pac3200"), None, Fraction(1))).go()
+    run = site({"a": 10}, 20, profile=narrow(find_profile("siemens-pac1600"), None, Fraction(1))).go()
     assert run.serials == {"a": None}
     assert all(address != -1 for _, _, address in run.line.requests)
 

@@ -8,10 +8,7 @@ import pytest
 from agent.acquire.profile import find_profile, known_profiles, load_profile, narrow
 from shared.errors import ConfigError
 
-PRODUCT = [
-    "abb-b23-b24", "eastron-sdm120", "eastron-sdm630", "janitza-umg96", "opcua-ecm", "schneider-iem3000",
-    "schneider-pm5000", "siemens-pac3200",
-]  # fmt: skip
+CASES = Path(__file__).parents[2] / "cases/profiles"
 
 SMALL = """
 schema = 1
@@ -38,24 +35,29 @@ value = "700000"
 source = "by hand: 7 x 0.1 kWh"
 """
 
+SECOND = """
+[[point]]
+quantity = "energy_active_import"
+address = 200
+type = "uint64"
+unit = "Wh"
+
+"""
+
+SERIAL = """
+[serial]
+address = 1
+registers = 4
+type = "ascii"
+bits = [4, 32]
+
+"""
+
 
 def complaint(text: str) -> str:
     with pytest.raises(ConfigError) as caught:
         load_profile(text, "small.toml")
     return str(caught.value)
-
-
-def test_the_product_profiles_are_known() -> None:
-    assert known_profiles() == PRODUCT
-
-
-@pytest.mark.parametrize("name", PRODUCT)
-def test_every_product_profile_decodes_its_vectors_and_names_its_sources(name: str) -> None:
-    profile = find_profile(name)  # loading compares the vectors
-    covered = {vector.quantity for vector in profile.vectors}
-    assert "energy_active_import" in covered
-    assert profile.sources
-    assert {"energy_active_import", "energy_active_export"} <= {point.quantity for point in profile.points}
 
 
 def test_a_profile_says_what_a_raw_count_is_worth() -> None:
@@ -119,6 +121,29 @@ def test_a_file_is_named_as_its_id(tmp_path: Path) -> None:
         ("rollover = 100_000_000", "", "needs rollover"),
         ("energy_active_import", "energy_imported", "no quantity 'energy_imported'"),
         ("schema = 1", "schema = ", "small.toml: Invalid value"),
+        ("address = 100", "address = 40101", "the wire address is then 100; if it is on the wire as it stands"),
+        ("address = 100", "address = 30008", "counts from 30001: the wire address is then 7"),
+        ("address = 100", "address = 40101\ndoc_address = 'x'\nbits = [30, 4]", "bits [30, 4] are not within 32"),
+        ("address = 100", 'address = 100\norder = "CBAD"', "no order 'CBAD'; known: AB, BA, ABCD, CDAB"),
+        ("address = 100", 'address = 100\norder = "CDABGHEF"', "order CDABGHEF has 8 bytes, the value 4"),
+        ("address = 100", 'address = 100\norder = "CDAB"\nword_order = "big"', "give either order, or word_order"),
+        ("address = 100", 'address = 100\noffset = "1"', "a register has no offset"),
+        ("address = 100", 'address = 100\nscaled_by = "SF"', "energy_active_import: no [[scale]] 'SF'; known: none"),
+        ("address = 100", 'address = 100\nplus = [{ address = 104, unit = "V" }]', "unit 'V' does not fit"),
+        ("address = 100", 'address = 100\nplus = [{ address = 104, type = "float32" }]', "cannot be parts of one sum"),
+        (
+            "[[vector]]",
+            '[[setting]]\nname = "ct"\naddress = 1\ntype = "uint16"\n[[vector]]',
+            "no setting 'ct'; known: ",
+        ),
+        ("[[vector]]", '[clock]\naddress = 1\nform = "bcd"\nzone = "utc"\n[[vector]]', "clock.form"),
+        ("[[point]]", 'discovery = "sunspec"\n[[point]]', "either [[point]], or discovery and [[model]]"),
+        (
+            "[[vector]]",
+            '[serial]\naddress = 1\nregisters = 4\ntype = "ascii"\nbits = [4, 32]\n[[vector]]',
+            "a character",
+        ),
+        ("[[vector]]", SECOND + "[[vector]]", "energy_active_import stands twice"),
         ("address = 100", 'node = "nsu=urn:x;s=y"', "a modbus profile needs address"),
         ('sources = ["its manual, p. 7"]', "sources = []", "sources"),
     ],
@@ -134,3 +159,76 @@ def test_a_factor_turns_secondary_values_into_primary_ones() -> None:
     energy, frequency = profile.points
     assert (energy.quantity, energy.mult, energy.step) == ("energy_active_import", Fraction(160_000), 160_000)
     assert (frequency.quantity, frequency.mult) == ("frequency", Fraction(1000))
+
+
+def test_a_printed_number_that_is_on_the_wire_as_it_stands_says_so() -> None:
+    made = load_profile(SMALL.replace("address = 100", "address = 40101\ndoc_address = 40102"), "small.toml")
+    assert made.points[0].parts[0].address == 40_101
+
+
+def test_a_default_order_is_a_name_too_and_a_point_may_differ() -> None:
+    text = SMALL.replace("[[point]]", '[defaults]\norder = "CDAB"\n[[point]]').replace(
+        "words = [0x0000, 0x0007]", "words = [0x0007, 0x0000]"
+    )
+    assert load_profile(text, "small.toml").points[0].parts[0].word_order == "little"
+    assert complaint(text.replace("address = 100", 'address = 100\norder = "ABCD"')).count("raw 458752") == 1
+
+
+def test_parts_of_a_sum_may_have_their_own_unit_and_rollover() -> None:
+    made = load_profile((CASES / "invented-recorder.toml").read_text(), "it")
+    point = made.points[0]
+    assert point.mult == (Fraction(10**9), Fraction(10**6))
+    assert point.mod == (10_000, 1000)
+    assert point.step == 10**9 + 10**6
+
+
+def test_a_load_profile_can_be_described() -> None:
+    recorder = load_profile((CASES / "invented-recorder.toml").read_text(), "it").recorder
+    assert recorder is not None
+    assert (recorder.form, recorder.function, recorder.address, recorder.entries, recorder.registers) == (
+        "block", 3, 20_000, 96, 8,
+    )  # fmt: skip
+    assert recorder.newest is not None
+    assert recorder.newest.parts[0].address == 19_999
+    assert (recorder.stamp.part.count, recorder.stamp_marks, recorder.interval_s) == (3, "end", 900)
+    assert [(point.quantity, point.mult, point.parts[0].address) for point in recorder.channels] == [
+        ("energy_active_import", Fraction(10_000), 3), ("energy_active_export", Fraction(1000), 5),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("registers = 8", "registers = 7", "an entry has 7 registers"),
+        ('form = "block"', 'form = "file"', "has file = its number"),
+        ("address = 3", "address = -1", "no wire address"),
+    ],
+)
+def test_a_recorder_that_cannot_be_is_refused(old: str, new: str, said: str) -> None:
+    assert said in complaint((CASES / "invented-recorder.toml").read_text().replace(old, new, 1))
+
+
+def test_a_recorder_in_a_file_is_read_by_function_20() -> None:
+    text = (CASES / "invented-recorder.toml").read_text()
+    text = text.replace('form = "block"\naddress = 20000', 'form = "file"\nfile = 4\naddress = 0')
+    recorder = load_profile(text, "it").recorder
+    assert recorder is not None
+    assert (recorder.function, recorder.file, recorder.address) == (20, 4, 0)
+
+
+def test_what_is_narrowed_takes_its_scales_and_models_along() -> None:
+    shark = narrow(find_profile("eig-shark200"), ["frequency"], Fraction(1))
+    assert shark.scales == ()
+    sunspec = narrow(find_profile("sunspec"), ["energy_active_import"], Fraction(10))
+    assert {point.quantity for one in sunspec.maps for point in one.points} == {"energy_active_import"}
+    assert {point.mult for one in sunspec.maps for point in one.points} == {Fraction(10_000)}
+    assert [point.quantity for point in sunspec.points] == ["energy_active_import"]
+
+
+def test_what_a_meter_wants_of_its_reader_is_in_its_profile() -> None:
+    quirks = "max_registers = 60\npause_ms = 50\none_value = true\nclose_after_gather = true\nupdate_s = 10.0\n"
+    made = load_profile(SMALL.replace("[[point]]", quirks + "forbidden = [[10, 12]]\n[[point]]"), "small.toml")
+    assert (made.max_registers, made.pause_ms, made.one_value, made.close_after_gather, made.update_s) == (
+        60, 50, True, True, 10.0,
+    )  # fmt: skip
+    assert made.forbidden == ((10, 13),)

@@ -80,7 +80,7 @@ def test_our_driver_reads_what_the_site_shows() -> None:
         meters = [
             meter("a", "schneider-pm5000", port, 1, serial="1234", start=SEVEN),
             meter("b", "eastron-sdm630", port, 2, serial="22190985", start=SEVEN),
-            meter("c", "siemens-pac3200", port, 3, start=SEVEN),
+            meter("c", "siemens-pac3200", port, 3, serial="LQN/12345678", start=SEVEN),
             meter("d", "abb-b23-b24", port, 4, start=SEVEN),
         ]
         async with alive(still(meters)):
@@ -92,7 +92,9 @@ def test_our_driver_reads_what_the_site_shows() -> None:
                 found[one.id] = next(r["energy_active_import"] for r in (x.registers for x in reads) if r)
                 values = {name: value for read in reads for name, value in read.values.items()}
                 assert values.get("frequency", 50_000) == 50_000
-                assert await driver.identity(target, 1) == (one.serial if one.profile.serial else None)
+                told = await driver.identity(target, 1)
+                assert told.serial == (one.serial if one.profile.serial else None)
+                assert set(told.settings) == {setting.quantity for setting in one.profile.settings}
             assert found["a"] == 7000
             assert found["b"] == int.from_bytes(struct.pack(">f", 7.0), "big")
             assert found["c"] == tuple(int.from_bytes(struct.pack(">d", 3500.0), "big") for _ in range(2))
@@ -164,7 +166,7 @@ def test_faults_reach_the_wire() -> None:
             assert set((await driver.read(targets["nan"], block, 1)).registers.values()) == {None}
             slow = await driver.read(targets["slow"], block, 1)
             assert slow.at - slow.sent >= 200_000
-            assert await driver.identity(targets["swap"], 1) == "101"
+            assert (await driver.identity(targets["swap"], 1)).serial == "101"
             await driver.close()
 
     asyncio.run(scene())
@@ -263,8 +265,8 @@ def test_opc_ua_meters_are_read_and_cannot_be_written() -> None:
             assert reads[0].registers["energy_active_import"] == seven
             assert reads[0].values == {"power_active_total": 0}
             await until(lambda: CLOCK.wall() >= first * US)
-            dead = await driver.read(targets[1], driver.blocks(targets[1])[0], 5)
-            assert set(dead.registers.values()) == {None}
+            with pytest.raises(ReadError, match="no node of gt2 gives a value: BadNoCommunication"):
+                await driver.read(targets[1], driver.blocks(targets[1])[0], 5)
             await driver.close()
             async with Client(url) as client:
                 space = await client.get_namespace_index("urn:plant")

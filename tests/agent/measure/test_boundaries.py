@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.acquire.drivers.base import BlockRead
+from agent.acquire.drivers.base import BlockRead, Identity
 from agent.acquire.points import Part, Point, Raw
 from agent.measure.boundaries import Builder, Metered, Sealable
+from agent.measure.resume import resume
 from shared import intervals
 from shared.batch import Gap
 from shared.intervals import Block, Intervals
@@ -150,7 +151,9 @@ def test_a_fall_that_cannot_be_a_rollover_is_a_seam_once_the_next_read_confirms_
     assert bench.register().flags == (Mark.NONE, Mark.SEAM)
     (event,) = bench.out[-1].events
     assert event.event == "register_reset"
-    assert event.detail == {NAME: {"last": [boot(T0 + 0.05), 500_000], "first": [boot(T0 + 60.05), 7]}}
+    assert event.detail == {
+        NAME: {"last": [boot(T0 + 0.05), 500_000], "first": [boot(T0 + 60.05), 7], "enc": "int", "mult": [[1000, 1]]}
+    }
 
 
 def test_a_single_low_read_is_rubbish_and_makes_neither_spike_nor_negative() -> None:
@@ -168,12 +171,12 @@ def test_a_single_low_read_is_rubbish_and_makes_neither_spike_nor_negative() -> 
 
 def test_an_exchanged_meter_is_a_new_block_with_null_where_the_other_ran() -> None:
     bench = Bench(seal=180)
-    bench.builder.identified("m", "A1", boot(T0 - 5))
+    bench.builder.identified("m", Identity("A1"), boot(T0 - 5))
     bench.boundary(0)
     bench.read(0.05, 500_000)
     bench.boundary(60)
     bench.read(60.05, 500_060)
-    bench.builder.identified("m", "B2", boot(T0 + 90))
+    bench.builder.identified("m", Identity("B2"), boot(T0 + 90))
     bench.read(100, 12)
     bench.boundary(120)
     bench.read(120.05, 20)
@@ -237,7 +240,7 @@ def test_a_restart_within_the_interval_continues_as_if_nothing_had_happened() ->
     bench.read(60.05, 160)
     bench.seal(60.1)
     again = Bench()
-    again.builder.resume(bench.out[-1].state, now_wall=(T0 + 80) * US, now_boot=boot(T0 + 80))
+    resume(again.builder, bench.out[-1].state, now_wall=(T0 + 80) * US, now_boot=boot(T0 + 80))
     again.boundary(120)
     again.read(120.05, 220)
     again.seal(120.1)
@@ -255,7 +258,7 @@ def test_a_restart_over_a_boundary_names_the_gap_and_keeps_the_run(same_boot: bo
     bench.seal(60.1)
     again = Bench()
     again.builder.boot_id = "boot" if same_boot else "another"
-    again.builder.resume(bench.out[-1].state, now_wall=(T0 + 200) * US, now_boot=boot(T0 + 200))
+    resume(again.builder, bench.out[-1].state, now_wall=(T0 + 200) * US, now_boot=boot(T0 + 200))
     again.boundary(240)
     again.read(240.05, 340)
     again.boundary(300)
@@ -274,7 +277,7 @@ def test_a_reset_while_the_agent_was_down_is_a_seam() -> None:
     bench.read(60.05, 160)
     bench.seal(60.1)
     again = Bench()
-    again.builder.resume(bench.out[-1].state, now_wall=(T0 + 200) * US, now_boot=boot(T0 + 200))
+    resume(again.builder, bench.out[-1].state, now_wall=(T0 + 200) * US, now_boot=boot(T0 + 200))
     again.read(210, 3)
     again.read(220, 4)
     again.boundary(240)

@@ -119,7 +119,8 @@ def test_an_anchor_of_another_boot_says_nothing(centre: Centre) -> None:
 
 def outages(chance: random.Random, n: int) -> list[bool]:
     """Return at which boundaries a gateway saw the meter: stretches of either."""
-    seen, state = [], True
+    seen: list[bool] = []
+    state = True
     while len(seen) < n:
         seen += [state] * chance.randint(1, 6)
         state = not state

@@ -6,6 +6,8 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
+#: A number that the database gives; SQLite only does so for its own INTEGER.
+Given = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _SERIES = ("event", "stat_segment", "raw_segment", "meter")
 
 
@@ -23,6 +25,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position", name=op.f("unsure_pk")),
     )
     op.create_index("unsure_agent_boot_ix", "unsure", ["agent", "boot"])
+    op.create_table(
+        "seam",
+        sa.Column("id", Given, autoincrement=True, nullable=False),
+        sa.Column("channel_id", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["channel_id"], ["channel.id"], name=op.f("seam_channel_id_fk")),
+        sa.PrimaryKeyConstraint("id", name=op.f("seam_pk")),
+    )
+    op.create_index("seam_channel_id_first_at_ix", "seam", ["channel_id", "first_at"])
     for name in ("raw_segment", "meter"):
         with op.batch_alter_table(name) as batch:
             batch.add_column(sa.Column("rank", sa.SmallInteger(), nullable=False))
