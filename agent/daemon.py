@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
-from agent.acquire.drivers.base import BlockRead, Identity, Refused, Target
+from agent.acquire.drivers.base import BlockRead, Identity, Recorded, Refused, Target
 from agent.acquire.poller import Poller
 from agent.config import Site
 from agent.measure.boundaries import US, Builder, Sealable
 from agent.measure.clockwatch import ClockWatch
 from agent.measure.meterclock import MeterClocks, in_utc
+from agent.measure.refill import Refill, Request
 from agent.measure.resume import Resumption, resume
 from agent.ship.outbox import Outbox, Sealed
 from agent.ship.seal import Sealer
@@ -40,6 +42,8 @@ SUSPICIOUS = {
     "meter_clock_off": "the meter's own clock is wrong; its recorder is read with the offset taken off",
     "register_coarse": "the float register has grown so large that its step matters; use the meter's integer block",
     "scale_changed": "the meter now counts in another unit; it is followed, nothing is to be done",
+    "recorder_disagrees": "the meter's recorder contradicts its registers, and is not used; compare both in the profile",
+    "recorder_unsure": "the meter's clock was changed inside a gap; what its recorder labels there is not used",
 }
 
 
@@ -70,6 +74,7 @@ class Agent:
     unsealed: list[_Commit] = field(default_factory=list)  # oldest first; more than one only while the disk refuses
     resumption: Resumption | None = None
     meter_clocks: MeterClocks = field(default_factory=MeterClocks)
+    refill: Refill = field(default_factory=lambda: Refill({}, {}, 0))
     progress: tuple[int, int] = (0, 0)  # requests so far, and when that number last changed [boot us]
 
     # -- meter -> builder --------------------------------------------------------------------------------------------
@@ -100,15 +105,24 @@ class Agent:
     def identified(self, target: Target, who: Identity) -> None:
         """Take note of what a meter told of itself, and of the registers that were found on it."""
         blocks = self.pollers[self.bus_of[target.id]].register_blocks(target.id)
-        if self.builder.located(target.id, blocks) and self.resumption is not None:
-            self.resumption.lay({target.id})
+        if self.builder.located(target.id, blocks):
+            self._located(target)
         self.builder.identified(target.id, who, self.clock.boot())
         if who.clock is not None and self.watch.offset is not None:
+            self.refill.see(target.id, who.clock, self.watch.offset)
             local = target.profile.clock is not None and target.profile.clock.zone == "local"
             clock = in_utc(who.clock, self.site.timezone, self.watch.offset) if local else who.clock
             event = self.meter_clocks.see(target.id, clock, self.watch.offset)
             if event is not None:
                 self.builder.add(event)
+
+    def _located(self, target: Target) -> None:
+        """Sign where the registers of a self-describing meter were found, and go on with what was known of them."""
+        at = self.clock.boot()
+        places = {point.quantity: [part.address for part in point.parts] for point in target.profile.points}
+        self.builder.add(Event(target.id, "meter_located", at, at, 1, dict(places)))
+        if self.resumption is not None:
+            self.resumption.lay({target.id})
 
     # -- builder -> outbox -------------------------------------------------------------------------------------------
 
@@ -128,7 +142,29 @@ class Agent:
             self.unsealed.append(self._commit(ready))
         elif not self.unsealed and (stopping or boot - self.sealed_at >= self.site.heartbeat_s * US):
             self.unsealed.append(self._rest())
+        self._recall(boot)
         return self._seal(boot)
+
+    def _recall(self, boot: int) -> None:
+        """Ask the meters for what they kept of boundaries that were sealed as unknown."""
+        for request in self.refill.due(boot, self.watch.offset or 0):
+            told = partial(self._recalled, request)
+            self.pollers[self.bus_of[request.meter]].recall(request.meter, request.start, request.stop, told)
+        for event in self.refill.take_events():
+            self.builder.add(event)
+
+    def _recalled(self, request: Request, answer: list[Recorded] | ReadError) -> None:
+        """Take what a meter had kept; it is sealed beside what was sealed as unknown."""
+        boot = self.clock.boot()
+        if isinstance(answer, ReadError):
+            log.info("recorder_silent", meter=request.meter, reason=str(answer))
+            self.refill.refused(request.meter, boot)
+            return
+        bodies = self.refill.answered(request, answer, boot)
+        if bodies:
+            log.info("gap_refilled", meter=request.meter, intervals=sum(body.n for body in bodies))
+            refilled = tuple[tuple[str, Body], ...](("intervals", body) for body in bodies)
+            self.unsealed.append(_Commit(refilled, {"refill": self.refill.state()}))
 
     def _look(self, boot: int, wall: int) -> None:
         step = self.watch.see(boot, wall)
@@ -146,16 +182,21 @@ class Agent:
         if ready is not None:
             self.unsealed.append(self._commit(ready))
         self.builder.jump()
+        self.refill.forget()
         self.since = wall
 
     def _commit(self, ready: Sealable) -> _Commit:
+        self.refill.sealed(ready.intervals, ready.gaps, self.builder.length)
         bodies: list[tuple[str, Body]] = [("intervals", body) for body in ready.intervals]
         bodies += [("gap", ready.gaps)] if ready.gaps else []
         bodies += [("event", ready.events)] if ready.events else []
         for event in ready.events:
             if event.event in SUSPICIOUS:
                 log.warning(event.event, meter=event.meter, count=event.count, hint=SUSPICIOUS[event.event])
-        return _Commit(tuple(bodies), {"state": ready.state | {"lost": dict(self.lost)}})
+        return _Commit(tuple(bodies), {"state": ready.state | {"lost": dict(self.lost)}} | self._refill_state())
+
+    def _refill_state(self) -> dict[str, object]:
+        return {"refill": self.refill.state()} if self.refill.keepers else {}
 
     def _rest(self) -> _Commit:
         """Return what happened without intervals, or a heartbeat."""
@@ -229,6 +270,7 @@ class Agent:
         if state is not None:
             now_wall, now_boot = self.clock.wall(), self.clock.boot()
             self.resumption = resume(self.builder, state, now_wall=now_wall, now_boot=now_boot)
+        self.refill.resume(self.outbox.get("refill") or {})
 
     @property
     def bus_of(self) -> dict[str, str]:

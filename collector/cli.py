@@ -5,6 +5,7 @@ import click
 from collector.commands.agents import agents
 from collector.commands.base import check, import_file, init, serve
 from collector.commands.ledger import ledger
+from collector.commands.meters import meters
 from collector.commands.points import points
 from collector.commands.release import release
 from collector.commands.vee import vee
@@ -15,5 +16,5 @@ def collector() -> None:
     """The centre: ledger, validation, releases."""
 
 
-for command in (init, check, serve, import_file, agents, points, vee, release, ledger):
+for command in (init, check, serve, import_file, agents, meters, points, vee, release, ledger):
     collector.add_command(command)

@@ -20,6 +20,7 @@ from agent.ship.receipts import Desk
 from agent.ship.uplink import Uplink
 from agent.ship.window import Window
 from collector import config
+from collector.series import meters_file
 from collector.settle import points
 from shared import topics
 from shared.clock import SystemClock
@@ -62,6 +63,12 @@ def test_the_collectors_file_is_the_one_that_init_writes() -> None:
 
 def test_the_points_are_good() -> None:
     assert [one.id for one in points.load(CONFIG / "points.toml")] == ["dc1-net", "gt1"]
+
+
+def test_the_meters_are_good() -> None:
+    assert [(entry[1], entry[2]) for entry in meters_file.load(CONFIG / "meters.toml")] == [
+        ("gt1-rev", ("dc1-gw1", "dc1-gw2"))
+    ]
 
 
 # -- the broker ------------------------------------------------------------------------------------------------------

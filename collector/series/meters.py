@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from collector.store.schema import meter
+from collector.store.schema import ledger, ledger_bytes, meter
+from shared import envelope, record
 from shared.batch import NAME
 from shared.errors import Malformed
 
@@ -68,6 +69,34 @@ def in_force(rows: Iterable[Assignment], at: int) -> tuple[str, ...]:
     newest = max(((one.since, one.position) for one in past), default=None)
     mine = sorted((one for one in past if (one.since, one.position) == newest), key=lambda one: one.rank)
     return tuple(one.agent for one in mine)
+
+
+def assigned(connection: Connection) -> list[tuple[str, str, tuple[str, ...], int]]:
+    """Return the entries that the series know: site, meter, agents with the preferred first, from. [UTC s]"""
+    names = ("site", "meter", "since", "position", "rank", "agent")
+    columns = [meter.c[name] for name in names]
+    found: dict[tuple[str, str, int, int], list[str]] = {}
+    for site, name, since, position, _, agent in connection.execute(select(*columns).order_by(*columns)):
+        found.setdefault((site, name, since, position), []).append(agent)
+    newest = {(site, name, since): tuple(agents) for (site, name, since, _), agents in sorted(found.items())}
+    return [(site, name, agents, since) for (site, name, since), agents in newest.items()]
+
+
+def recorded(connection: Connection) -> list[tuple[str, str, tuple[str, ...], int]]:
+    """Return the entries of all `meters` records of the ledger, the later of the same instant over the earlier."""
+    query = (
+        select(ledger_bytes.c.jws, ledger.c.position)
+        .join(ledger, ledger.c.position == ledger_bytes.c.position)
+        .where(ledger.c.typ == "record", ledger.c.kind == "meters")
+        .order_by(ledger.c.position)
+    )
+    newest: dict[tuple[str, str, int], list[str]] = {}
+    for text, position in connection.execute(query):
+        entries: dict[tuple[str, str, int], list[str]] = {}
+        for one in decode(record.decode(envelope.payload(envelope.apart(text))).body, position):
+            entries.setdefault((one.site, one.meter, one.since), []).append(one.agent)
+        newest |= entries
+    return [(site, name, tuple(agents), since) for (site, name, since), agents in newest.items()]
 
 
 class Table:

@@ -128,6 +128,30 @@ def test_a_damaged_database_is_one_sentence_and_is_left_alone(config: Path, tmp_
     assert database.read_bytes() == before
 
 
+METERS = """
+schema = 1
+[[meter]]
+site = "dc1"
+meter = "gt1"
+agents = ["gw2", "gw1"]
+from = 2026-01-01T00:00:00Z
+"""
+
+
+def test_meters_are_loaded_once_and_a_mistake_is_named_where_it_stands(config: Path, tmp_path: Path) -> None:
+    run("collector", "init", config)
+    target = tmp_path / "meters.toml"
+    target.write_text(METERS, encoding="utf-8")
+    first = found("collector", "meters", "load", config, target)
+    assert first["changes"] == ["+ dc1/gt1 from 2026-01-01T00:00:00Z: gw2, gw1"]
+    assert found("collector", "meters", "load", config, target) == {"changes": [], "position": None}
+    target.write_text(METERS.replace('"gw1"]', '"gw2"]'), encoding="utf-8")
+    done = run("collector", "meters", "load", config, target)
+    assert (done.returncode, "meters.toml:6:10: " in done.stderr) == (78, True)
+    assert "each has one rank" in done.stderr
+    assert found("collector", "meters", "list", config) == {"meters": []}  # the series have not read it yet
+
+
 def test_points_are_loaded_with_their_changes_and_only_once(config: Path, tmp_path: Path) -> None:
     run("collector", "init", config)
     points = tmp_path / "points.toml"
