@@ -70,12 +70,12 @@ class Builder:
     doubtful: set[str] = field(default_factory=set)  # meters whose identity should be read again
     latest: int | None = None  # the last boundary passed on this timeline [UTC s]
     next_length: int | None = None  # acts from the first boundary that both lengths share [s]
-    _standing: dict[str, Standing] = field(default_factory=dict)
+    standing: dict[str, Standing] = field(default_factory=dict)
     _last_values: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for meter in self.meters.values():
-            self._standing[meter.id] = Standing(meter.poll)
+            self.standing[meter.id] = Standing(meter.poll)
             for order, (block, points) in enumerate((meter.blocks or {-1: ()}).items()):
                 source = "config" if meter.serial else "none"
                 self._add_line(meter, block, points, (meter.serial, source), carries_statistics=order == 0)
@@ -147,7 +147,7 @@ class Builder:
 
     def _stands(self, read: BlockRead) -> None:
         """Watch for registers that stand still under load, and tell when one moves again."""
-        standing = self._standing[read.meter]
+        standing = self.standing[read.meter]
         frozen = {name: standing.watches[name] for name in standing.frozen()}
         was = {name: [watch.moved, watch.raw] for name, watch in frozen.items()}
         standing.registers(read.registers, read.at)
@@ -284,7 +284,7 @@ class Builder:
         return self._seal(ends[-1] if ends else 0)
 
     def _resolve(self, line: Line, wall: int, boot: int | None, now: int) -> bool:
-        frozen = self._standing[line.meter].frozen()
+        frozen = self.standing[line.meter].frozen()
         marks = int(Mark.SETTINGS) if self.notices.doubts(line.meter) else 0
         return line.resolve(wall, boot, now, frozen, marks)
 
@@ -331,5 +331,6 @@ class Builder:
             "latest": self.latest,
             "length": self.length,
             "told": self.notices.told,
+            "standing": {meter: one.state() for meter, one in self.standing.items()},
             "lines": [line for line in kept if line is not None],
         }

@@ -59,6 +59,9 @@ def resume(builder: Builder, state: Kept, *, now_wall: int, now_boot: int) -> Re
     shift = None if same_boot else now_boot - max(0, elapsed)
     found = Resumption(builder, state, _renamed(builder, state, now_boot), within, shift)
     found.lay(builder.meters)
+    for meter, standing in state.get("standing", {}).items():
+        if found.names.get(meter, meter) in builder.meters:
+            builder.standing[found.names.get(meter, meter)].restore(standing)
     if within:
         builder.opened, builder.latest = [(wall, state["boot"])], wall
         if wall % builder.length:

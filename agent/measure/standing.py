@@ -8,6 +8,7 @@ here; the collector's rules look at its jumps.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from agent.acquire.points import Raw
 
@@ -76,6 +77,16 @@ class Standing:
                 if name in self.watches and sign * power > 0:
                     self.watches[name].passed += least * (at - since)
         self.power = (at, power)
+
+    def state(self) -> dict[str, list[object]]:
+        """Return what a restart needs, as JSON values: what each register showed, and what it usually takes to move."""
+        return {name: [one.raw, one.moved, one.passed, one.usual] for name, one in self.watches.items()}
+
+    def restore(self, kept: Mapping[str, list[Any]]) -> None:
+        """Go on after a restart; a register that stood still goes on standing, whatever passed meanwhile."""
+        for name, (raw, moved, passed, usual) in kept.items():
+            shown = tuple(raw) if isinstance(raw, list) else int(raw)
+            self.watches[name] = _Watch(shown, moved, passed, usual)
 
     def frozen(self) -> frozenset[str]:
         """Return the registers that stand still now although power says that they should move."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.measure.resume import resume
 from shared.registers import Mark, bounds, registers
 from tests.measure_bench import IMPORT, T0, Metering, boot, point
 
@@ -71,6 +72,20 @@ def test_the_advance_over_a_freeze_is_told_with_its_first_and_last_read() -> Non
     assert event.detail[IMPORT] == {
         "last": [boot(T0 + 400.05), int(law.energy(400))], "first": [boot(T0 + 1000.05), int(law.energy(1000.05))]
     }  # fmt: skip
+
+
+def test_a_freeze_is_still_known_after_a_restart() -> None:
+    law = Law(360_000)
+
+    def frozen(at: float) -> int:
+        return int(law.energy(min(at, 400)))
+
+    day = Metering(frozen, lambda at: int(law.watts(at) * 1000))
+    day.run(0, 640)
+    again = Metering(frozen, lambda at: int(law.watts(at) * 1000))
+    resume(again.builder, day.out[-1].state, now_wall=(T0 + 650) * 1_000_000, now_boot=boot(T0 + 650))
+    again.run(651, 1300)
+    assert again.values == [None, None]
 
 
 @pytest.mark.parametrize("power", [None, -1, 0])
