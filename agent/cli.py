@@ -1,5 +1,6 @@
 """`wattseal agent ...`: what runs on the gateway. Every command takes the site file and `--json`."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -24,6 +25,12 @@ def site_file(command: Command) -> Command:
 def as_json(command: Command) -> Command:
     """Add `--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(command)
+
+
+def meter_of_site(command: Command) -> Command:
+    """Add the site file, optional, and one meter of it."""
+    kind = click.Path(path_type=Path)
+    return click.argument("words", type=kind, nargs=-1, required=True, metavar="[SITE.toml] METER")(command)
 
 
 class _Commands(click.Group):
@@ -173,6 +180,65 @@ def status(file: Path, *, as_json: bool) -> None:
     sys.exit(1 if found["silent"] or not found["enrolled"] else 0)
 
 
+@agent.command("read")
+@meter_of_site
+@click.option("--raw", is_flag=True, help="Show the words behind each number, too.")
+@as_json
+def read_once(words: tuple[Path, ...], *, raw: bool, as_json: bool) -> None:
+    """Read one meter once, as the agent would: serial, settings, clock, every quantity. Nothing is stored."""
+    from agent.field import read
+    from agent.sitefile import load
+    from shared.clock import SystemClock
+
+    file, meter = _file_and_meter(words)
+    found = asyncio.run(read.report(*load(file), meter, SystemClock()))
+    _errors(found.errors)
+    _say(as_json, read.members(found), "\n".join(read.lines(found, raw=raw)))
+    sys.exit(0 if found.is_good else 1)
+
+
+@agent.command()
+@meter_of_site
+@click.option(
+    "--renewal", type=click.IntRange(2, 3600), is_flag=False, flag_value=30, metavar="[SECONDS]",
+    help="Watch how often its registers are renewed; 30 s when left out.",
+)  # fmt: skip
+@click.option("--address", help="Where a document says that a number stands, from 0 as on the wire; 0x.. is hex.")
+@click.option("--expect", help="That number, as the display shows it: 184223.4; 184e3 when it moves.")
+@click.option("--unit", default="kWh", show_default=True, help="Its unit.")
+@click.option("--function", type=click.Choice(["3", "4"]), help="Only this one; both when left out.")
+@click.option("--most", default=5, show_default=True, help="Hits to show, the likeliest first.")
+@as_json
+def probe(
+    words: tuple[Path, ...],
+    *,
+    renewal: int | None,
+    address: str | None,
+    expect: str | None,
+    unit: str,
+    function: str | None,
+    most: int,
+    as_json: bool,
+) -> None:
+    """Find out how a meter renews its registers, or where and how a number stands in them. Reads only.
+
+    Seeking tries functions 3 and 4, the address and its two neighbours, all types, orders and powers of ten.
+    """
+    from agent.field import probe_cli
+
+    file, meter = _file_and_meter(words)
+    if (renewal is None) == (address is None) or (address is None) != (expect is None):
+        raise click.UsageError("give either --renewal, or --address and --expect")
+    if renewal is not None:
+        told = probe_cli.renewals(file, meter, renewal)
+    else:
+        functions = (3, 4) if function is None else (int(function),)
+        told = probe_cli.sought(file, meter, address or "", expect or "", unit, functions, most)
+    _errors(told.errors)
+    _say(as_json, told.members, "\n".join(told.lines))
+    sys.exit(0 if told.found else 1)
+
+
 @agent.command()
 @site_file
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write (.jws).")
@@ -185,6 +251,17 @@ def export(file: Path, out: Path, *, as_json: bool) -> None:
     site, _ = load(file)
     count = write(site, out)
     _say(as_json, {"file": str(out), "strings": count}, f"wrote {count} signed strings to {out}")
+
+
+def _file_and_meter(words: tuple[Path, ...]) -> tuple[Path, str]:
+    if len(words) > 2:
+        raise click.UsageError(f"{len(words)} words; write [SITE.toml] METER")
+    return (DEFAULT if len(words) == 1 else words[0]), str(words[-1])
+
+
+def _errors(texts: list[str]) -> None:
+    for text in texts:
+        click.echo(text, err=True)
 
 
 def _say(as_json: bool, members: dict[str, Any], text: str) -> None:  # noqa: FBT001 - the flag of every command

@@ -42,7 +42,7 @@ SUSPICIOUS = {
     "meter_clock_off": "the meter's own clock is wrong; its recorder is read with the offset taken off",
     "register_coarse": "the float register has grown so large that its step matters; use the meter's integer block",
     "scale_changed": "the meter now counts in another unit; it is followed, nothing is to be done",
-    "recorder_disagrees": "the meter's recorder contradicts its registers, and is not used; compare both in the profile",
+    "recorder_disagrees": "the meter's recorder contradicts its registers, and is not used; compare their registers",
     "recorder_unsure": "the meter's clock was changed inside a gap; what its recorder labels there is not used",
 }
 
@@ -75,6 +75,7 @@ class Agent:
     resumption: Resumption | None = None
     meter_clocks: MeterClocks = field(default_factory=MeterClocks)
     refill: Refill = field(default_factory=lambda: Refill({}, {}, 0))
+    recall_at: int = 0  # when to look again for what meters kept [boot us]
     progress: tuple[int, int] = (0, 0)  # requests so far, and when that number last changed [boot us]
 
     # -- meter -> builder --------------------------------------------------------------------------------------------
@@ -147,6 +148,9 @@ class Agent:
 
     def _recall(self, boot: int) -> None:
         """Ask the meters for what they kept of boundaries that were sealed as unknown."""
+        if boot < self.recall_at:
+            return
+        self.recall_at = boot + US
         for request in self.refill.due(boot, self.watch.offset or 0):
             told = partial(self._recalled, request)
             self.pollers[self.bus_of[request.meter]].recall(request.meter, request.start, request.stop, told)
@@ -270,6 +274,8 @@ class Agent:
         if state is not None:
             now_wall, now_boot = self.clock.wall(), self.clock.boot()
             self.resumption = resume(self.builder, state, now_wall=now_wall, now_boot=now_boot)
+            if state.get("boot") is not None and state["boot_id"] == self.clock.boot_id():
+                self.watch.recall(state["boot"], state["wall"] * US)
         self.refill.resume(self.outbox.get("refill") or {})
 
     @property

@@ -18,6 +18,8 @@ from agent.daemon import Agent
 from agent.lifetime import until_stopped
 from agent.measure.boundaries import US, Builder, Metered
 from agent.measure.clockwatch import ClockWatch
+from agent.measure.recorded import keeper
+from agent.measure.refill import Refill
 from agent.settings import effective
 from agent.ship.broker import Broker
 from agent.ship.outbox import Outbox, Sealed
@@ -78,7 +80,8 @@ def _assemble(
         broker, site.agent, outbox, desk, clock, Window(site.uplink.window, PATIENCE), lambda: _birth(outbox, clock)
     )
     watch.see(clock.boot(), clock.wall())
-    agent = Agent(site, clock, outbox, sealer, builder, watch, pollers, uplink, since=clock.wall())
+    refill = _refill(site, profiles)
+    agent = Agent(site, clock, outbox, sealer, builder, watch, pollers, uplink, since=clock.wall(), refill=refill)
     agent.resume()
     agent.batches_sealed += len(sealer.seal_config(effective(site, dict(profiles))))
     agent.sealed_at = clock.boot()
@@ -118,6 +121,14 @@ def _metered(site: Site, meter: Meter, poller: Poller, profile: Profile) -> Mete
         meter.id, meter.disclosure, meter.serial, meter.poll_s * US, meter.max_power, poller.register_blocks(meter.id),
         update if update > 2000 * site.boundary_tolerance_ms else 0,
         {name: Fraction(str(value)) for name, value in expects.items() if value is not None},
+    )  # fmt: skip
+
+
+def _refill(site: Site, profiles: Mapping[str, Profile]) -> Refill:
+    keepers = {meter.id: keeper(profiles[meter.id], meter.poll_s * US) for meter in site.meter}
+    disclosure = {meter.id: meter.disclosure for meter in site.meter}
+    return Refill(
+        {name: one for name, one in keepers.items() if one is not None}, disclosure, site.boundary_tolerance_ms * 1000
     )  # fmt: skip
 
 

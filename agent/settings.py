@@ -47,7 +47,20 @@ def _profile(profile: Profile) -> dict[str, object]:
         "points": {point.quantity: _point(point) for point in profile.points},
         "scales": {scale.quantity: [scale.form, _part(scale.parts[0])] for scale in profile.scales},
         "models": {str(one.id): {p.quantity: _point(p) for p in one.points} for one in profile.maps},
-    }
+    } | _recorder(profile)
+
+
+def _recorder(profile: Profile) -> dict[str, object]:
+    """Return what decides about refilled gaps; nothing of a meter that keeps nothing."""
+    kept = profile.recorder
+    if kept is None:
+        return {}
+    stamp: list[object] = [kept.stamp.part.address, kept.stamp.form, kept.stamp.zone, kept.stamp_marks]
+    place: list[object] = [kept.form, kept.function, kept.file, kept.address, kept.entries, kept.registers]
+    channels = {point.quantity: _point(point) for point in kept.channels}
+    return {"recorder": {
+        "place": place, "stamp": stamp, "interval_s": kept.interval_s, "holds": kept.holds, "channels": channels,
+    }}  # fmt: skip
 
 
 def _point(point: Point) -> dict[str, object]:

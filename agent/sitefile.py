@@ -129,21 +129,27 @@ def _same_link(document: Document, site: Site) -> list[str]:
                 first = seen.setdefault(key, here)  # type: ignore[arg-type] # the pairs above fit each other
                 if first != here:
                     complaints.append(
-                        f"{document.place(here, key=True)}: {'.'.join(map(str, here))} has the same {kind} as"
+                        f"{_link_place(document, bus, here)}: {'.'.join(map(str, here))} has the same {kind} as"
                         f" {'.'.join(map(str, first))}; give all its meters one table"
                     )
     return complaints
+
+
+def _link_place(document: Document, bus: BaseModel, table: Keys) -> str:
+    """Return where a link says what it is."""
+    key = next(name for name in ("device", "host", "url") if name in type(bus).model_fields)
+    return document.place((*table, key))
 
 
 def _overloaded(document: Document, site: Site, profiles: dict[str, Profile]) -> list[str]:
     """Complain of serial lines that cannot keep up, whatever happens."""
     complaints = []
     for table in ("modbus_rtu", "modbus_rtu_tcp"):
-        for name in getattr(site, table):
+        for name, bus in getattr(site, table).items():
             share = load_of(site, name, profiles).share
             if share > 1:
                 complaints.append(
-                    f"{document.place((table, name), key=True)}: bus {name!r}: its meters need {float(share):.1f} s"
+                    f"{_link_place(document, bus, (table, name))}: bus {name!r}: its meters need {float(share):.1f} s"
                     " of each second; raise poll_s or baudrate, read fewer quantities, or use a second line"
                 )
     return complaints

@@ -24,6 +24,8 @@ from shared.verify import Ring
 
 #: A record that claims a longer gap is not looked at beyond this. [intervals]
 MOST = 100_000
+#: How a version says that a boundary of it is from the meter's own recorder or history.
+RECORDER = "recorder"
 Slot = tuple[str, int, int]  # channel, start [UTC s], length [s]
 
 
@@ -46,6 +48,7 @@ class Evidence:
     levels: dict[tuple[str, int], set[int]] = field(
         default_factory=dict
     )  # registers at boundaries, by channel and UTC s
+    turns: dict[str, set[int]] = field(default_factory=dict)  # moduli of what meters had kept themselves [counts]
     versions: dict[Slot, Version] = field(default_factory=dict)
     lengths: dict[str, set[int]] = field(default_factory=dict)  # of the versions of each channel [s]
     estimates: list[tuple[Span, dict[str, object]]] = field(default_factory=list)
@@ -53,7 +56,7 @@ class Evidence:
     points_position: int = -1
     positions: set[int] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
-    unsure: list[tuple[int, batch.Batch]] = field(default_factory=list)  # of a clock that nobody kept right
+    unsure: list[tuple[int, batch.Batch]] = field(default_factory=list)  # not labelled as an anchor says
     anchors: dict[tuple[str, str], list[tuple[int, Anchor]]] = field(default_factory=dict)  # by agent and boot
     batches: int = 0
     records: int = 0
@@ -88,24 +91,27 @@ def collect(lines: Iterable[str], blobs: Mapping[str, bytes], point: Checkpoint,
 
 
 def _retime(found: Evidence) -> None:
-    """Add what the reads of a wrong clock give at the time that the next anchor of their boot says."""
+    """Add what the reads of a doubtful clock give at the time that the next anchor of their boot says, if any does."""
     for position, taken in found.unsure:
         known = found.anchors.get((taken.agent, taken.boot), [])
         by = min((one for one in known if one[0] >= position), key=lambda one: one[0], default=None)
-        if by is not None and isinstance(taken.body, Intervals) and retiming.off(taken.body, by[1]) is not None:
+        if not isinstance(taken.body, Intervals):
+            continue
+        if by is not None and retiming.off(taken.body, by[1]) is not None:
             _moved(found, taken, taken.body, by[1])
+        else:
+            _placed(found, taken, taken.body)
 
 
 def _moved(found: Evidence, taken: batch.Batch, body: Intervals, by: Anchor) -> None:
     moved = retiming.shift(body, by)
+    if moved is not None:
+        _placed(found, taken, replace(body, start=body.start + moved))
+        return
     for block in body.blocks:
         for name, register in block.registers.items():
-            channel = f"{taken.site}/{block.meter}.{name}"
-            if moved is None:
-                for one in retiming.levels(register, block.at, body.length, by):
-                    found.levels.setdefault((channel, one.time), set()).add(one.level)
-            else:
-                _measured(found, channel, replace(body, start=body.start + moved), register, block.at)
+            for one in retiming.levels(register, block.at, body, by):
+                found.levels.setdefault((f"{taken.site}/{block.meter}.{name}", one.time), set()).add(one.level)
 
 
 def _leaf(
@@ -133,15 +139,32 @@ def _batch(found: Evidence, position: int, payload: bytes) -> None:
     if not isinstance(taken.body, Intervals):
         return
     body = taken.body
-    if retiming.unsure(taken.clock):
+    sure = by is not None and retiming.off(body, by) is None
+    if not sure:
         found.unsure.append((position, taken))
+    _turns(found, taken.site, body)
+    for channel in _placed(found if sure else Evidence(), taken, body):
+        found.failures.append(f"position {position}: {channel}: sent values are not those of the published rule")
+
+
+def _turns(found: Evidence, site: str, body: Intervals) -> None:
+    """Take note of where registers that a meter had kept itself start again from zero."""
     for block in body.blocks:
-        for name, register in block.registers.items():
-            channel = f"{taken.site}/{block.meter}.{name}"
-            if _measured(found, channel, body, register, block.at) != list(register.values):
-                found.failures.append(
-                    f"position {position}: {channel}: sent values are not those of the published rule"
-                )
+        for name, register in block.registers.items() if block.source != "poll" else ():
+            turn = rule.modulus(register.mod, register.mult)
+            if turn is not None:
+                found.turns.setdefault(f"{site}/{block.meter}.{name}", set()).add(turn)
+
+
+def _placed(found: Evidence, taken: batch.Batch, body: Intervals) -> list[str]:
+    """Add what a batch measured, under the labels of its body; return the channels whose sent values differ."""
+    return [
+        channel
+        for block in body.blocks
+        for name, register in block.registers.items()
+        if _measured(found, channel := f"{taken.site}/{block.meter}.{name}", body, register, block.at)
+        != list(register.values)
+    ]
 
 
 def _measured(
@@ -189,7 +212,7 @@ def unsupported(found: Evidence) -> list[str]:
         if version.status not in MEASURED or version.value is None:
             continue
         seen = found.measured.get((channel, start, length))
-        if seen is not None and version.value not in seen:
+        if seen is not None and not _is_read(found, (channel, start, length), version.value):
             failures.append(f"{channel} at {start}: {version.value} is not what the signed reads give: {sorted(seen)}")
     return failures
 
@@ -205,7 +228,8 @@ def baseless(found: Evidence, slots: Iterable[Slot]) -> list[str]:
         version, label = found.versions.get(slot), f"{slot[0]} at {instant(slot[1])}"
         if version is None or version.value is None:
             continue
-        if version.status in MEASURED and not _is_read(found, slot, version.value):
+        borne = version.status in MEASURED or version.method == RECORDER
+        if borne and not _is_read(found, slot, version.value):
             failures.append(f"{label}: {version.value} {version.status.name}, but no signed reads here show it")
         elif version.flags & Flags.SCALED and slot not in told:
             failures.append(f"{label}: scaled to a register's advance, but no record says which")
@@ -216,7 +240,10 @@ def _is_read(found: Evidence, slot: Slot, value: int) -> bool:
     """Return whether reads of one batch, or of two sources at either end, give the value."""
     channel, start, length = slot
     before, after = found.levels.get((channel, start), ()), found.levels.get((channel, start + length), ())
-    return value in found.measured.get(slot, ()) or any(b - a == value for a in before for b in after)
+    if value in found.measured.get(slot, ()) or any(b - a == value for a in before for b in after):
+        return True
+    turns = [turn for turn in found.turns.get(channel, ()) if 0 <= value < turn]  # a recorder counts turns of its own
+    return any((b - a - value) % turn == 0 for turn in turns for a in before for b in after)
 
 
 def _scaled_by(told: tuple[Span, dict[str, object]]) -> list[Slot]:

@@ -14,6 +14,8 @@ from shared.registers import At, Factor, Modulus, Raw, Register
 
 BODY = ("length", "start", "n", "disclosure", "boundaries", "blocks")
 BLOCK = ("meter", "serial", "serial_source", "source", "at", "registers", "stats", "samples")
+#: A block that the meter itself had kept says by its own clock when (README, decision on recorder blocks).
+KEPT_BLOCK = (*BLOCK, "stamps", "clock")
 REGISTER = ("enc", "raw", "mult", "mod", "step", "flags", "values")
 SERIAL_SOURCES = ("device", "config", "none")
 SOURCES = ("poll", "recorder", "history")
@@ -33,6 +35,9 @@ class Block:
     registers: dict[str, Register]
     stats: dict[str, tuple[int | None, ...]]  # n each
     samples: tuple[int, ...]  # n good polls
+    #: Of a recorder or history: the meter's own labels of the reads in `at`, unchanged [UTC us by its clock].
+    stamps: tuple[At, ...] = ()
+    clock: tuple[int, int] = (0, 0)  # how far the meter's clock was ahead of ours, and within what [us]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,9 @@ def _block_wire(block: Block) -> dict[str, object]:
     parts = (
         block.meter, block.serial, block.serial_source, block.source, block.at, registers, block.stats, block.samples,
     )  # fmt: skip
-    return dict(zip(BLOCK, parts, strict=True))
+    if block.source == "poll":
+        return dict(zip(BLOCK, parts, strict=True))
+    return dict(zip(KEPT_BLOCK, (*parts, block.stamps, block.clock), strict=True))
 
 
 def _register_wire(register: Register) -> dict[str, object]:
@@ -88,7 +95,8 @@ def decode(value: object) -> Intervals:
 
 
 def _block(value: object, n: int) -> Block:
-    fields = strictjson.members(value, BLOCK, "block")
+    polled = not isinstance(value, dict) or value.get("source") not in SOURCES[1:]
+    fields = strictjson.members(value, BLOCK if polled else KEPT_BLOCK, "block")
     meter = strictjson.text(fields["meter"], "block.meter", 64)
     serial = None if fields["serial"] is None else strictjson.text(fields["serial"], "block.serial", 64)
     if fields["serial_source"] not in ("device", "config", "none") or fields["source"] not in (
@@ -103,7 +111,24 @@ def _block(value: object, n: int) -> Block:
         {name: _register(one, at, f"{meter}.{name}") for name, one in _items(fields["registers"], "registers")},
         {name: _optionals(one, n, name) for name, one in _items(fields["stats"], "stats")},
         strictjson.integers(_sized(fields["samples"], n, "samples"), "samples"),
+        *(() if polled else _labels(fields, at, meter)),
     )  # fmt: skip
+
+
+def _labels(fields: dict[str, Any], at: tuple[At, ...], meter: str) -> tuple[tuple[At, ...], tuple[int, int]]:
+    """Return labels and clock of what a meter had kept; `at` is where its labels lie on the boot clock."""
+    stamps = _times(_sized(fields["stamps"], len(at), "stamps"))
+    ahead, within = strictjson.integers(_sized(fields["clock"], 2, "clock"), "clock")
+    if [one and len(one) for one in stamps] != [one and len(one) for one in at] or within < 0:
+        raise Malformed(f"meter {meter!r}: the meter's own stamps are not one for each read")
+    moved = {
+        stamp - time
+        for own, ours in zip(stamps, at, strict=True)
+        for stamp, time in zip(own or (), ours or (), strict=True)
+    }
+    if len(moved) > 1:
+        raise Malformed(f"meter {meter!r}: times of reads are not the meter's own stamps, all moved alike")
+    return stamps, (ahead, within)
 
 
 def _times(entries: list[Any]) -> tuple[At, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from fractions import Fraction
+from math import gcd
 from typing import Literal
 
 from shared.errors import Malformed
@@ -33,6 +34,7 @@ class Mark(IntFlag):
     UNCERTAIN = 16  # the source itself called the value uncertain (OPC UA)
     SETTINGS = 32  # identity or settings of the meter differ from what is configured, or have just changed
     RETIMED = 64  # never sent: a later anchor of the same boot said when it was (shared.retiming)
+    RECORDER = 128  # never sent: the block says it by its `source`; the meter's own recorder or history told it later
 
 
 # The same as plain integers: an enum's `&` costs more than the arithmetic of a whole register.
@@ -73,6 +75,19 @@ def number(raw: int, enc: Encoding) -> Fraction:
 
 def _parts(raw: Raw) -> tuple[int, ...]:
     return raw if isinstance(raw, tuple) else (raw,)
+
+
+def modulus(mod: Modulus, mult: Factor) -> int | None:
+    """Return by how much two reads of the same register may differ, whatever the turn. [counts]
+
+    >>> modulus(1000, Fraction(10))
+    10000
+    """
+    mods = mod if isinstance(mod, tuple) else (mod,)
+    products = [one * factor for one, factor in zip(mods, _factors(mult), strict=True) if one]
+    if not products or any(one.denominator != 1 for one in products):
+        return None
+    return gcd(*(one.numerator for one in products))
 
 
 class _Walk:

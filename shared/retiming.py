@@ -7,7 +7,7 @@ the grid is interpolated between the two signed reads around it (WIRE.md section
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from shared import registers as rule
@@ -20,6 +20,9 @@ US = 1_000_000
 NEAR = 1 * US
 #: What a boot clock may drift against true time. [parts per million]
 DRIFT_PPM = 100
+
+
+_FAR = 2**62  # [us]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,6 @@ def anchor(clock: ClockState) -> Anchor | None:
         return None
     boot, wall, error = clock.anchors[-1]
     return None if error is None else Anchor(boot, wall, error)
-
-
-def unsure(clock: ClockState) -> bool:
-    """Return whether labels of a batch may be wrong: its clock was not synchronised, or stepped while it was open."""
-    return clock.status != "S" or len(clock.anchors) > 1
 
 
 def off(body: Intervals, by: Anchor) -> int | None:
@@ -92,30 +90,75 @@ class Level:
     low: int  # [counts]
     high: int  # [counts]
     seam: bool  # no energy is claimed across it from the level before
+    late: bool  # interpolated between reads of other boundaries
 
 
-def levels(register: Register, at: Sequence[At], length: int, by: Anchor) -> Iterator[Level]:
-    """Give the register at each boundary of the grid that lies between two signed reads of a batch.
+def levels(register: Register, at: Sequence[At], body: Intervals, by: Anchor) -> Iterator[Level]:
+    """Give the register at each boundary of the grid that a batch knows.
+
+    A boundary that the agent placed right keeps its own reads, so that it agrees with the batch that repeats it; at any
+    other the register is interpolated between the two signed reads around it.
 
     Args:
         register: The reads.
         at: Their times. [boot us]
-        length: Of an interval. [s]
+        body: Its batch.
         by: What ties them to true time.
     """
-    step, torn = register.step or 0, False
+    right = {one.time: one for one in _right(register, at, body, by)}
+    opening = {times[0]: time for time, times in _lone(at, body, by) if time in right}
+    step, torn, latest = register.step or 0, False, None
+    end = by.wall_of(at[-1][0] if at and at[-1] else by.boot + _FAR)  # the next batch repeats its reads, and knows more
     before: tuple[int, Fraction] | None = None
     for time, value, seam in _reads(register, at):
-        if seam:
-            before, torn = None, True
+        torn, before = torn or seam, None if seam else before
+        walls = [opening[time]] if before is None and time in opening else []
         if before is not None:
-            for wall in _grid(by.wall_of(before[0]), by.wall_of(time), length):
-                boundary = by.boot + wall * US - by.wall
-                level = rule.at_boundary((before[1], value), (before[0], time), boundary)
-                low, high = min(before[1], value), max(before[1], value)
-                yield Level(wall, level, low.__floor__(), high.__ceil__() + step, torn)
-                torn = False
+            walls = [*_grid(by.wall_of(before[0]), by.wall_of(time), body.length)]
+        for wall in walls:
+            if latest is not None and wall <= latest:
+                continue
+            one = right.get(wall)
+            if one is None and before is not None and wall * US < end:
+                one = _between(before, (time, value), wall, by, step)
+            if one is not None:
+                yield replace(one, seam=torn)
+                torn, latest = False, wall
         before = (time, value)
+
+
+def seam_at(register: Register, at: Sequence[At]) -> int | None:
+    """Return when the first read after a register's last seam was; None where there is none. [boot us]"""
+    return max((time for time, _, seam in _reads(register, at) if seam), default=None)
+
+
+def _between(before: tuple[int, Fraction], after: tuple[int, Fraction], wall: int, by: Anchor, step: int) -> Level:
+    level = rule.at_boundary((before[1], after[1]), (before[0], after[0]), by.boot + wall * US - by.wall)
+    low, high = min(before[1], after[1]), max(before[1], after[1])
+    return Level(wall, level, low.__floor__(), high.__ceil__() + step, seam=False, late=True)
+
+
+def _right(register: Register, at: Sequence[At], body: Intervals, by: Anchor) -> Iterator[Level]:
+    """Give the register at each boundary that the agent placed where one of the grid is."""
+    known = zip(rule.registers(register, at, body.boundaries), rule.bounds(register, at), strict=True)
+    for boundary, (level, bounds) in zip(body.boundaries, known, strict=True):
+        wall = None if boundary is None else _nearest(boundary, body.length, by)
+        if wall is not None and level is not None and bounds is not None:
+            yield Level(wall, level, *bounds, seam=False, late=False)
+
+
+def _lone(at: Sequence[At], body: Intervals, by: Anchor) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Give the boundaries of the grid that stand on one read, with its time. [UTC s, boot us]"""
+    for boundary, times in zip(body.boundaries, at, strict=True):
+        wall = None if boundary is None else _nearest(boundary, body.length, by)
+        if wall is not None and times is not None and len(times) == 1:
+            yield wall, times
+
+
+def _nearest(boundary: int, length: int, by: Anchor) -> int | None:
+    """Return the boundary of the grid that an instant is; None where it is none. [boot us, s -> UTC s]"""
+    wall = round(Fraction(by.wall_of(boundary), length * US)) * length
+    return wall if abs(by.wall_of(boundary) - wall * US) <= by.allowance(boundary) else None
 
 
 def _grid(first: int, last: int, length: int) -> range:

@@ -64,6 +64,7 @@ class Flags(IntFlag):
     UNCERTAIN = 1 << 10  # the source itself called a boundary read uncertain
     SETTINGS = 1 << 11  # serial, ratios or parameters of the meter differ from what is configured, or have just changed
     RETIMED = 1 << 12  # the gateway's clock was wrong; a later anchor of the same boot gave the time
+    RECORDER = 1 << 13  # a boundary is from the meter's own recorder or history, labelled by its own clock
 
 
 def names(flags: Flags) -> list[str]:

@@ -96,7 +96,7 @@ class LittleAgent:
         made = Batch(
             aud=("central",), site=self.site, agent=self.agent, epoch=self.epoch, seq=seq, prev=prev,
             created=self.clock.wall() + seq, boot=self.clock.boot_id(),
-            clock=ClockState("S", "chrony", ((self.clock.boot(), self.clock.wall(), 850),)), config=1,
+            clock=ClockState("S", "chrony", ((self.clock.wall(), self.clock.wall(), 850),)), config=1,
             software="wattseal/0.1.0", seen=seen, kind=kind, body=body,
         )  # fmt: skip
         made = dataclasses.replace(made, **changes)  # type: ignore[arg-type] # a test changes what it likes
@@ -148,5 +148,6 @@ def reads(
     raw = tuple(None if level is None else (level,) for level in levels)
     bare = Register("int", raw, Fraction(mult), mod, mult, tuple(flags or (0,) * (n + 1)), ())
     whole = dataclasses.replace(bare, values=tuple(registers.values(bare, at, boundaries)))
-    block = Block(meter, serial, "device", source, at, {quantity: whole}, dict(stats or {}), (30,) * n)
+    kept = () if source == "poll" else (at, (0, 0))  # a meter's clock that began with ours
+    block = Block(meter, serial, "device", source, at, {quantity: whole}, dict(stats or {}), (30,) * n, *kept)
     return Intervals(length, start, n, "default", boundaries, (block,))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.acquire.drivers.base import BlockRead, Identity, Refused, Target, Unreachable
+from agent.acquire.drivers.base import BlockRead, Identity, MeterClock, Recorded, Refused, Target, Unreachable
 from agent.acquire.plan import Block, plan
 from agent.acquire.points import Setting
 from agent.ship.outbox import Outbox
@@ -142,6 +142,13 @@ class Bus:
     refuses: dict[str, int] = field(default_factory=dict)  # exception code with which a meter answers every request
     down: bool = False
     identities: list[str] = field(default_factory=list)
+    #: By meter: how far its own clock is ahead [us]; by it, the meter labels what it keeps every `keeps_s`.
+    ahead: dict[str, int] = field(default_factory=dict)
+    keeps_s: int = 300
+    holes: set[int] = field(default_factory=set)  # labels of entries that no recorder has [us]
+    kept: Callable[[str, int], int] | None = None  # what a recorder holds of a label, where that is not the law's
+    recalls: list[int] = field(default_factory=list)  # when a recorder was asked [boot us]
+    recall_refusals: int = 0  # so many recalls more are refused
     answer_us: int = 20_000
 
     def blocks(self, target: Target) -> tuple[Block, ...]:
@@ -179,7 +186,25 @@ class Bus:
         """Return the serial number of the meter that stands there now."""
         await self._answer(target.id, timeout_s)
         self.identities.append(target.id)
-        return Identity(self.serials.get(target.id), self.settings.get(target.id, {}))
+        return Identity(self.serials.get(target.id), self.settings.get(target.id, {}), self._told(target.id))
+
+    def _told(self, meter: str) -> MeterClock | None:
+        boot = self.clock.boot()
+        ahead = self.ahead.get(meter)
+        return None if ahead is None else MeterClock(self.clock.wall() + ahead, boot, boot)
+
+    async def recorded(self, target: Target, start_us: int, stop_us: int, timeout_s: float) -> list[Recorded]:
+        """Return the law's registers at each multiple of `keeps_s` by the meter's own clock."""
+        await self._answer(target.id, timeout_s)
+        self.recalls.append(self.clock.boot())
+        if len(self.recalls) <= self.recall_refusals:
+            raise Refused(f"{target.id}: exception 04", 4)
+        step, ours = self.keeps_s * 1_000_000, self.clock.wall() - self.clock.boot()
+        stop_us = min(stop_us, self.clock.wall() + self.ahead[target.id] + 1)
+        labels = [one for one in range(-(-start_us // step) * step, stop_us, step) if one not in self.holes]
+        law = self.kept or (lambda meter, label: self.laws[meter](label - self.ahead[meter] - ours))
+        names = [point.quantity for point in target.profile.points if point.kind == "register"]
+        return [Recorded(name, label, law(target.id, label)) for label in labels for name in names]
 
     async def close(self) -> None:
         """Close the link."""

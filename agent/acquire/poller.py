@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from agent.acquire.drivers.base import BlockRead, Driver, Identity, Refused, Target, Unreachable
+from agent.acquire.drivers.base import BlockRead, Driver, Identity, Recorded, Refused, Target, Unreachable
 from agent.acquire.plan import Block, renumber, split
 from agent.acquire.points import Point
 from agent.acquire.schedule import US, Breaker, Tick, next_boundary, next_tick
@@ -19,6 +19,7 @@ from shared.errors import ReadError
 Deliver = Callable[[BlockRead], None]
 Failed = Callable[[str, ReadError], None]  # meter, why
 Identified = Callable[[Target, Identity], None]  # the meter as it was found on the device, and what it told
+Recalled = Callable[[list[Recorded] | ReadError], None]  # what the meter itself had kept, or why it did not tell
 
 ILLEGAL_ADDRESS = 2
 _NO_SUCH_THING = frozenset({1, ILLEGAL_ADDRESS, 3})  # the meter lives and lacks what was asked
@@ -30,6 +31,7 @@ _LINK_BACK_OFF_US = (US // 2, 5 * US)
 _LEAST_SLACK_US = 50_000
 _RESERVE_US = 20_000  # to close and open a connection after a probe that failed
 _NAP_US = 1 * US  # the wall clock may step while we sleep
+_RECALL_US = 5 * US  # longest time for what a meter itself has kept
 _PATIENCE = 10  # cycles without slack, after which one probe or identity read is done all the same
 
 _NEVER_YET = Tick(0, is_boundary=False)
@@ -98,6 +100,7 @@ class Poller:
         self._link = Breaker(*_LINK_BACK_OFF_US, chance)
         self._courses = [_Course(meter, driver.blocks(meter), Breaker(*_BACK_OFF_US, chance)) for meter in meters]
         self._starved = 0
+        self._wishes: dict[str, tuple[int, int, Recalled]] = {}  # by meter: labels [us], and whom to tell
         self.counts = {meter.id: Count() for meter in meters}
         self.skipped_ticks = 0
         self.boundary_late_us = 0  # of the last boundary: until its last register block was in [us]
@@ -113,6 +116,7 @@ class Poller:
                     await self._rest(due)
                     self._advance()
                 await self._slack(calls)
+                await self._recall()
                 await self._nap()
         finally:
             await self._driver.close()
@@ -133,6 +137,10 @@ class Poller:
         for course in self._courses:
             if course.target.id == meter:
                 course.identity_due = 0
+
+    def recall(self, meter: str, start_us: int, stop_us: int, told: Recalled) -> None:
+        """Ask a meter in the next slack for the registers that it kept itself. [us, by its own clock]"""
+        self._wishes[meter] = (start_us, stop_us, told)
 
     def register_blocks(self, meter: str) -> dict[int, tuple[Point, ...]]:
         """Return the registers of a meter by the request that brings them."""
@@ -271,6 +279,21 @@ class Poller:
             self._starved = 0
             if not self._link.is_open or self._link.allows_probe(self._clock.boot()):
                 await self._revive(course, min(self._timeout_s, left / US), calls)
+
+    async def _recall(self) -> None:
+        """Ask one living meter for what it kept itself, if nothing else has to start meanwhile."""
+        left = min(self._slack_us(), _RECALL_US)
+        if left < _LEAST_SLACK_US or self._link.is_open:
+            return
+        for course in self._courses:
+            wish = None if course.breaker.is_open else self._wishes.pop(course.target.id, None)
+            if wish is not None:
+                start_us, stop_us, told = wish
+                try:
+                    told(await self._driver.recorded(course.target, start_us, stop_us, left / US))
+                except ReadError as error:  # polls will say whether it lives
+                    told(error)
+                return
 
     def _waiting(self) -> Iterator[_Course]:
         """Give the courses that want a probe or their identity read."""

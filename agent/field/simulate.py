@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from agent.field import simulate_load
+from agent.buses import Modbus, ModbusRtu, OpcUa
+from agent.field import simulate_load, simulate_terminal
 from agent.field.simulate_energy import US, Circuit, Constant, Energy, Replay, Shapes
 from agent.field.simulate_faults import Fault
 from agent.field.simulate_load import LoadUnit
@@ -178,16 +179,17 @@ def _rows(load: Load, step: int) -> dict[str, list[int]]:
 
 
 def _ports(meters: Sequence[Simulated], clock: Clock) -> Iterator[Port]:
-    """Give one server for each address."""
-    modbus: dict[tuple[str, int], dict[int, Simulated]] = {}
+    """Give one server for each link."""
+    modbus: dict[Modbus, dict[int, Simulated]] = {}
     opcua: dict[str, list[Simulated]] = {}
     for meter in meters:
-        if meter.meter.url is None:
-            modbus.setdefault((meter.meter.host, meter.meter.port), {})[meter.meter.unit] = meter
+        bus = meter.meter.bus
+        if isinstance(bus, OpcUa):
+            opcua.setdefault(bus.url, []).append(meter)
         else:
-            opcua.setdefault(meter.meter.url, []).append(meter)
-    for (host, port), units in modbus.items():
-        yield ModbusPort(host, port, units, clock)
+            modbus.setdefault(bus, {})[meter.meter.unit] = meter
+    for link, units in modbus.items():
+        yield ModbusPort(link, units, clock)
     if opcua:
         from agent.field.simulate_opcua import OpcUaPort  # asyncua costs 40 MB; only sites that have it pay
 
@@ -197,9 +199,7 @@ def _ports(meters: Sequence[Simulated], clock: Clock) -> Iterator[Port]:
 
 def _check(settings: Settings) -> None:
     for meter in settings.meters:
-        host = meter.host if meter.url is None else urlsplit(meter.url).hostname or ""
-        if not _is_loopback(host):
-            raise ConfigError(f"meter {meter.id}: {host} is not on loopback; simulate serves 127.0.0.0/8 and ::1 only")
+        _check_bus(meter)
     known = {meter.id for meter in settings.meters}
     named = {fault.meter for fault in settings.faults} | ({settings.load.meter} if settings.load else set())
     if named - known:
@@ -210,9 +210,23 @@ def _check(settings: Settings) -> None:
         _check_fault(fault, next(meter for meter in settings.meters if meter.id == fault.meter))
 
 
+def _check_bus(meter: SimMeter) -> None:
+    """Object to a link of this machine's own, to one that others can reach, and to what is not simulated."""
+    if isinstance(meter.bus, ModbusRtu):
+        simulate_terminal.check(meter.bus)
+        return
+    if isinstance(meter.bus, OpcUa) and (meter.bus.security or meter.bus.username):
+        raise ConfigError(
+            f"meter {meter.id}: simulate's OPC UA servers have no security and no users; leave both out in a lab"
+        )
+    host = urlsplit(meter.bus.url).hostname or "" if isinstance(meter.bus, OpcUa) else meter.bus.host
+    if not _is_loopback(host):
+        raise ConfigError(f"meter {meter.id}: {host} is not on loopback; simulate serves 127.0.0.0/8 and ::1 only")
+
+
 def _check_fault(fault: Fault, meter: SimMeter) -> None:
     codeless = [p.quantity for p in meter.profile.points if p.enc == "int" and not p.na]
-    if fault.kind == "nan" and codeless and meter.url is None:
+    if fault.kind == "nan" and codeless and not isinstance(meter.bus, OpcUa):
         raise ConfigError(
             f"meter {meter.id}: profile {meter.profile.id} has no not-available code for {', '.join(codeless)}"
         )

@@ -38,17 +38,14 @@ def settings(site: SiteFile, profiles: Mapping[str, Profile], starts: Starts, **
 
 
 def _meter(site: SiteFile, meter: Meter, profile: Profile, starts: Starts) -> SimMeter:
-    modbus, opcua = site.modbus_tcp.get(meter.bus), site.opcua.get(meter.bus)
     return SimMeter(
         id=meter.id,
         profile=profile,  # `sitefile` has put its quantities and multiplier in already
         role=meter.role,
         serial=meter.serial,
         max_power=meter.max_power,
-        host=modbus.host if modbus else "",
-        port=modbus.port if modbus else 0,
+        bus=site.buses[meter.bus],
         unit=meter.unit,
-        url=opcua.url if opcua else None,
         nodes=meter.nodes,
         start={name: value for (of, name), value in starts.items() if of == meter.id},
         settings={name: Fraction(repr(ratio)) for name, ratio in _ratios(meter).items() if ratio is not None},
@@ -88,9 +85,13 @@ def simulate(  # noqa: PLR0913 - one argument an option, as click wants it
     seed: int,
     as_json: bool,
 ) -> None:
-    """Serve every meter of FILE on its own address, which must be loopback, until interrupted.
+    """Serve every meter of FILE on its own bus until interrupted. Addresses must be loopback.
 
-    Fault kinds: dead, slow[=MS], refuse[=HEX], nan, swap, reset, frozen, jitter[=MS].
+    A serial line's device becomes a link to a pseudo-terminal (parity = "none", not in /dev, in a folder that exists);
+    a ca_file that does not exist yet becomes the certificate of the simulated server.
+
+    Fault kinds: dead, slow[=MS], refuse[=HEX], nan, swap, reset, frozen, jitter[=MS],
+    latched[=MS].
     """
     try:
         site, profiles = load_site(file)

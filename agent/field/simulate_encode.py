@@ -86,7 +86,17 @@ def _raw(point: Point, part: int, value: int) -> int:
     modulus = point.mod[part] if isinstance(point.mod, tuple) else point.mod
     if modulus is not None:
         exact %= modulus
-    return raw_of(exact, point.enc)
+    raw = raw_of(exact, point.enc)
+    return raw if point.kind == "register" or point.enc != "int" else _bounded(raw, point.parts[part])
+
+
+def _bounded(raw: int, part: Part) -> int:
+    """Return an instantaneous value within what its type can show: a meter stands at the end of its scale."""
+    width = 16 * part.count if part.bits is None else part.bits[1]
+    if part.type.startswith("int"):
+        most = (1 << (width - 1)) - 1
+        return max(-most, min(raw, most))
+    return max(0, min(raw, (1 << width) - 2)) if part.type.startswith("uint") else raw
 
 
 def raw_of(exact: Fraction, enc: Enc) -> int:

@@ -7,10 +7,11 @@ from typing import Literal
 from shared.errors import ConfigError
 
 US = 1_000_000
-Kind = Literal["dead", "slow", "refuse", "nan", "swap", "reset", "frozen", "jitter"]
+Kind = Literal["dead", "slow", "refuse", "nan", "swap", "reset", "frozen", "jitter", "latched"]
 #: Kinds and what their amount is when none is given: milliseconds, or a Modbus exception code.
 KINDS: dict[Kind, int] = {
     "dead": 0, "slow": 300, "refuse": 0x06, "nan": 0, "swap": 0, "reset": 0, "frozen": 0, "jitter": 100,
+    "latched": 10_000,
 }  # fmt: skip
 
 
@@ -20,7 +21,8 @@ class Fault:
 
     dead: takes the connection and does not answer. slow: answers ``amount`` ms late. refuse: exception ``amount``.
     nan: not-available codes. swap: silent for the time, then another serial and other registers. reset: the registers
-    begin at 0. frozen: the registers stand, then catch up. jitter: answers late by up to ``amount`` ms.
+    begin at 0. frozen: the registers stand, then catch up. jitter: answers late by up to ``amount`` ms. latched: the
+    registers are renewed every ``amount`` ms only.
     """
 
     meter: str
@@ -56,6 +58,8 @@ def parse(text: str) -> Fault:
         ) from None
     if fault.at_us < 0 or fault.for_us < 0 or fault.amount < 0:
         raise ConfigError(f"fault {text!r}: times and amounts are not negative")
+    if fault.kind == "latched" and not fault.amount:
+        raise ConfigError(f"fault {text!r}: write after how many ms registers are renewed, as latched=10000")
     return fault
 
 
@@ -90,6 +94,9 @@ def run_start(faults: Iterable[Fault], since_us: int) -> tuple[Kind | None, int]
 
 
 def register_time(faults: Sequence[Fault], since_us: int) -> int:
-    """Return the time whose registers are shown: now, or when a frozen meter froze. [us after the boundary]"""
+    """Return the time whose registers are shown: now, or when they were renewed last. [us after the boundary]"""
     frozen = active(faults, "frozen", since_us)
-    return since_us if frozen is None else frozen.at_us
+    if frozen is not None:
+        return frozen.at_us
+    latched = active(faults, "latched", since_us)
+    return since_us if latched is None else since_us - (since_us - latched.at_us) % (1000 * latched.amount)

@@ -14,7 +14,7 @@ from agent.acquire.points import ClockForm, Part, Point, Profile, Setting
 from agent.field import simulate_encode as encode
 
 #: What a simulated scale register says: power of ten for energies and for powers; kilo, two decimals, eight digits.
-_TENS_OF_ENERGY, _TENS_OF_POWER = 0, 2
+_TENS_OF_ENERGY, _TENS_OF_POWER = 0, 3
 _EIG_FORMAT = 0x3332
 #: How a simulated meter is set where its site file does not say it.
 _SETTINGS: Mapping[str, Setting] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from agent.acquire.points import Point, Profile, Setting
+from agent.buses import Modbus, ModbusTcp, OpcUa
 from agent.field import simulate_encode as encode
 from agent.field import simulate_faults as faults
 from agent.field import simulate_map
@@ -14,20 +15,20 @@ from agent.field.simulate_energy import Energy, Flow, Role
 from agent.field.simulate_faults import Fault
 from shared.quantity import quantity
 
+_LAB = ModbusTcp(host="127.0.0.1", port=1502)
+
 
 @dataclass(frozen=True, slots=True)
 class SimMeter:
-    """One meter to simulate. Either ``host``, ``port`` and ``unit`` (Modbus TCP), or ``url`` (OPC UA)."""
+    """One meter to simulate; ``unit`` is of Modbus, ``nodes`` of OPC UA."""
 
     id: str
     profile: Profile
     role: Role
     serial: str | None = None
     max_power: int | None = None  # [mW]
-    host: str = ""
-    port: int = 0
+    bus: Modbus | OpcUa = _LAB
     unit: int = 1
-    url: str | None = None
     nodes: Mapping[str, str] = field(default_factory=dict)
     start: Mapping[str, int] = field(default_factory=dict)  # first register values [counts], by quantity
     settings: Mapping[str, Setting] = field(default_factory=dict)  # how it is set, by name

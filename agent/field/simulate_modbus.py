@@ -1,22 +1,23 @@
-"""Simulated meters on real Modbus TCP, many units at one address. Reads only: every other function is refused with 01.
+"""Simulated meters on a real Modbus link, many units on one. Reads only: every other function is refused with 01.
 
 This and `simulate_opcua` are the only servers of the agent; the daemon never imports them.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 
 from pymodbus.constants import ExcCodes
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
-from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from agent.acquire.points import Part, Point
+from agent.buses import Modbus, ModbusRtu
 from agent.field import simulate_encode as encode
+from agent.field import simulate_links
 from agent.field.simulate_meter import Simulated
 from shared.clock import Clock
-from shared.errors import ConfigError
 
 _READS = (3, 4)
 _NOBODY = 0  # pymodbus gives a unit that no meter has to device 0
@@ -26,42 +27,33 @@ Spans = list[tuple[int, int]]
 
 
 class ModbusPort:
-    """One address with its meters by unit id."""
+    """One link with its meters by unit id."""
 
-    def __init__(self, host: str, port: int, meters: Mapping[int, Simulated], clock: Clock) -> None:
+    def __init__(self, bus: Modbus, meters: Mapping[int, Simulated], clock: Clock) -> None:
         # What pymodbus logs of refused requests is what a person asked for.
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
-        self._address = (host, port)
+        self._bus = bus
         self._meters = meters
         self._clock = clock
         self._spans = {unit: _spans(meter) for unit, meter in meters.items()}
-        self._server: ModbusTcpServer | None = None
+        self._open = AsyncExitStack()
 
     async def start(self) -> None:
         """Listen.
 
         Raises:
-            ConfigError: the address is in use or not ours, or a serial number does not fit its registers.
+            ConfigError: the link is in use or not ours, or a serial number does not fit its registers.
         """
         for meter in self._meters.values():
             _check_serial(meter)
         devices = [self._device(unit, spans) for unit, spans in self._spans.items()]
         if _NOBODY not in self._meters:
             devices.append(SimDevice(_NOBODY, simdata=SimData(0, datatype=DataType.REGISTERS, readonly=True)))
-        server = ModbusTcpServer(devices, address=self._address, trace_pdu=self._pdu)
-        try:
-            await server.serve_forever(background=True)
-        except RuntimeError as error:  # pymodbus says no more than this
-            host, port = self._address
-            raise ConfigError(
-                f"{host}:{port}: cannot listen; another program may have the port, or it needs root below 1024"
-            ) from error
-        self._server = server
+        await self._open.enter_async_context(simulate_links.serving(self._bus, devices, self._pdu, self._clock))
 
     async def stop(self) -> None:
         """Close every connection."""
-        if self._server is not None:
-            await self._server.shutdown()  # type: ignore[no-untyped-call] # pymodbus leaves it untyped
+        await self._open.aclose()
 
     def _device(self, unit: int, spans: Mapping[int, Spans]) -> SimDevice:
         merged = _merged(sorted(span for one in spans.values() for span in one), 0)
@@ -97,10 +89,13 @@ class ModbusPort:
         return None
 
     def _pdu(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU:  # noqa: FBT001 - pymodbus calls it so
-        """Drop requests to silent meters; refuse whatever is no read, and units that no meter has."""
+        """Drop requests to silent meters; refuse whatever is no read, and units that no meter has.
+
+        On a serial line nobody answers for a unit that is not there.
+        """
         meter = self._meters.get(pdu.dev_id)
         if not sending:
-            silent = meter is not None and meter.silent(self._clock.wall())
+            silent = isinstance(self._bus, ModbusRtu) if meter is None else meter.silent(self._clock.wall())
             return None if silent else pdu  # type: ignore[return-value] # pymodbus drops what is empty
         function = pdu.function_code & 0x7F
         if function not in _READS:

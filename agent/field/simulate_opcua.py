@@ -1,11 +1,16 @@
 """Simulated meters on a real OPC UA server: OPC 34100 names, node ids by meter and quantity. Clients cannot write.
 
 Each meter is an object with its id as ApplicationTag; where the site file names nodes for a meter, those exist too.
+asyncua notifies of what is written, never of what is computed: so a value is computed for each read and also written
+ten times a second.
 """
 
+import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Sequence
+from datetime import UTC
 from functools import partial
 
 from asyncua import ua
@@ -16,7 +21,7 @@ from asyncua.ua.status_codes import StatusCodes
 
 from agent.acquire.points import Point
 from agent.field.simulate_meter import Simulated
-from shared.clock import Clock
+from shared.clock import US, Clock
 from shared.errors import ConfigError
 
 ECM = "http://opcfoundation.org/UA/ECM/"
@@ -24,7 +29,10 @@ OWN = "urn:wattseal:simulator"
 _NODE_ID = re.compile(r"nsu=(?P<uri>[^;]+);s=(?P<id>.+)")
 _NAME = re.compile(r"nsu=(?P<uri>[^;]+);(?P<name>[^=]+)")
 _KINDS = {"f32": ua.VariantType.Float, "f64": ua.VariantType.Double, "int": ua.VariantType.Int64}
+_NOTIFIED_S = 0.1
 _UNSUPPORTED = ("slow", "jitter")
+
+Answer = partial[ua.DataValue]
 
 
 class OpcUaPort:
@@ -38,6 +46,8 @@ class OpcUaPort:
         self._clock = clock
         self._server = Server()
         self._spaces: dict[str, int] = {}
+        self._answers: list[tuple[ua.NodeId, Answer]] = []
+        self._notifying: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen.
@@ -57,10 +67,23 @@ class OpcUaPort:
             await self._server.start()
         except OSError as error:
             raise ConfigError(f"{self._url}: cannot listen: {error}") from error
+        self._notifying = asyncio.create_task(self._notify())
 
     async def stop(self) -> None:
         """Close every session."""
+        if self._notifying is not None:
+            self._notifying.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._notifying
         await self._server.stop()
+
+    async def _notify(self) -> None:
+        """Write each value now and then; what is read in between is computed all the same."""
+        while True:
+            for node, answer in self._answers:
+                await self._server.iserver.aspace.write_attribute_value(node, AttributeIds.Value, answer())
+                self._compute(node, answer)
+            await self._clock.sleep(_NOTIFIED_S)
 
     async def _space(self, uri: str) -> int:
         if uri not in self._spaces:
@@ -109,27 +132,36 @@ class OpcUaPort:
             by_name["name"], await self._space(by_name["uri"])
         )
 
-    def _answer_with(self, node: Node, answer: partial[ua.DataValue]) -> None:
+    def _answer_with(self, node: Node, answer: Answer) -> None:
+        self._answers.append((node.nodeid, answer))
+        self._compute(node.nodeid, answer)
+
+    def _compute(self, node: ua.NodeId, answer: Answer) -> None:
         self._server.iserver.aspace.set_attribute_value_callback(
-            node.nodeid, AttributeIds.Value, lambda _node, _attribute: answer()
+            node, AttributeIds.Value, lambda _node, _attribute: answer()
         )
 
     def _value(self, meter: Simulated, point: Point) -> ua.DataValue:
         now, kind = self._clock.wall(), _KINDS[point.enc]
         if (failed := _failure(meter, now)) is not None:
-            return ua.DataValue(ua.Variant(), ua.StatusCode(ua.UInt32(failed)))
+            return _answer(ua.Variant(), now, failed)
         if meter.unavailable(now):
             value = 0 if point.enc == "int" else float("nan")
-            status = StatusCodes.BadNoData if point.enc == "int" else StatusCodes.Good
-            return ua.DataValue(ua.Variant(value, kind), ua.StatusCode(ua.UInt32(status)))
+            return _answer(ua.Variant(value, kind), now, StatusCodes.BadNoData if point.enc == "int" else 0)
         exact = meter.shown(point, now) / point.mults[0]
-        return ua.DataValue(ua.Variant(int(exact // 1) if point.enc == "int" else float(exact), kind))
+        return _answer(ua.Variant(int(exact // 1) if point.enc == "int" else float(exact), kind), now)
 
     def _serial(self, meter: Simulated) -> ua.DataValue:
         now = self._clock.wall()
         if (failed := _failure(meter, now)) is not None:
-            return ua.DataValue(ua.Variant(), ua.StatusCode(ua.UInt32(failed)))
-        return ua.DataValue(ua.Variant(meter.serial(now), ua.VariantType.String))
+            return _answer(ua.Variant(), now, failed)
+        return _answer(ua.Variant(meter.serial(now), ua.VariantType.String), now)
+
+
+def _answer(value: ua.Variant, now: int, status: int = 0) -> ua.DataValue:
+    """Return a value as the device has it at a time. [us since the epoch]"""
+    stamp = ua.DateTime.fromtimestamp(now / US, UTC).replace(tzinfo=None)
+    return ua.DataValue(value, ua.StatusCode(ua.UInt32(status)), SourceTimestamp=stamp)
 
 
 def _failure(meter: Simulated, now: int) -> int | None:

@@ -35,6 +35,13 @@ class ClockWatch:
         self.look = (boot, wall)
         return step
 
+    def recall(self, boot: int, wall: int) -> None:
+        """Take note of an instant before a restart of the agent; a step meanwhile is as good as one that was seen."""
+        if self.offset is not None and abs(wall - boot - self.offset) > STEP:
+            self.anchors += [(boot, wall, None), (*self.look, None)]
+            step = self.offset - (wall - boot)
+            self.events.append(Event(None, "clock_step", self.look[0], self.look[0], 1, {"step_us": step}))
+
     def take_events(self) -> list[Event]:
         """Give away what happened since the last call."""
         taken, self.events = self.events, []

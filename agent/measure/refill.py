@@ -23,11 +23,12 @@ from shared.registers import Mark, Register
 US = 1_000_000
 #: Boundaries of one gap that are remembered: a week of five minutes. The oldest are forgotten first.
 MOST = 2016
-#: Gaps of all registers that are remembered.
-MOST_LACKS = 1000
+#: Gaps of one meter that are remembered.
+MOST_LACKS = 256
 #: What a meter's clock may drift between two looks. [parts per million]
 DRIFT_PPM = 50
 _REST_US = (60 * US, 6 * 3600 * US)  # after a refusal, doubled each time
+_FEWEST = 3  # after so many refusals an eighth is asked for at once
 
 Key = tuple[str, str]  # meter, quantity
 
@@ -75,7 +76,8 @@ class Refill:
     keepers: Mapping[str, Keeper]
     disclosure: Mapping[str, str]
     tolerance: int
-    lacks: list[Lack] = field(default_factory=list)
+    open: dict[Key, Lack] = field(default_factory=dict)  # gaps whose end is not known yet
+    closed: dict[str, list[Lack]] = field(default_factory=dict)  # by meter: gaps that can be asked for
     last: dict[Key, Level] = field(default_factory=dict)
     serials: dict[str, tuple[str | None, str]] = field(default_factory=dict)  # and who says so
     clocks: dict[str, Told] = field(default_factory=dict)
@@ -102,59 +104,64 @@ class Refill:
         self.serials[meter] = blocks[-1].serial, blocks[-1].serial_source
         if len(serials) > 1 or (before is not None and before[0] is not None and before[0] not in serials):
             self.forget(meter)
-            blocks = blocks[-1:]
+            self._begin(body, blocks[-1])
+            return
         for block in blocks:
             for name in block.registers.keys() & self.keepers[meter].points.keys():
                 self._register((meter, name), body, block.registers[name], block)
+
+    def _begin(self, body: Intervals, block: Block) -> None:
+        """Take note of where the registers of a meter stand that took another's place."""
+        for name, register in block.registers.items():
+            for place, level in enumerate(rule.registers(register, block.at, body.boundaries)):
+                if level is not None:
+                    self.last[block.meter, name] = (body.start + place * body.length, level)
 
     def _register(self, key: Key, body: Intervals, register: Register, block: Block) -> None:
         levels = rule.registers(register, block.at, body.boundaries)
         for place, (level, flag) in enumerate(zip(levels, register.flags, strict=True)):
             wall = body.start + place * body.length
             if flag & Mark.SEAM and place:
-                self._tear(key)
+                self.open.pop(key, None)  # the register ended in it
             if level is None:
                 self._lost(key, wall, body.length)
             else:
                 self._known(key, (wall, level), register)
 
-    def _open(self, key: Key) -> Lack | None:
-        return next((one for one in reversed(self.lacks) if _key(one) == key and one.after is None), None)
-
     def _lost(self, key: Key, wall: int, length: int) -> None:
-        before, lack = self.last.get(key), self._open(key)
+        before, lack = self.last.get(key), self.open.get(key)
         if (before is not None and wall <= before[0]) or (lack is not None and wall <= lack.last):
             return
         if lack is not None and lack.length == length and lack.last + length == wall:
             short = (wall - lack.first) // length >= MOST
-            self._replace(lack, replace(lack, last=wall, first=lack.first + length * short))
-            return
-        self._tear(key)
-        self.lacks.append(Lack(*key, length, wall, wall, before))
-        self.lacks = self.lacks[-MOST_LACKS:]
+            self.open[key] = replace(lack, last=wall, first=lack.first + length * short)
+        else:
+            self.open[key] = Lack(*key, length, wall, wall, before)
 
     def _known(self, key: Key, level: Level, register: Register) -> None:
-        lack = self._open(key)
+        lack = self.open.pop(key, None)
         if lack is not None and level[0] == lack.last + lack.length:
-            mod = recorded.modulus(register.mod, register.mult)
-            self._replace(lack, replace(lack, after=level, step=register.step or 0, mod=mod))
-        elif lack is not None:
-            self._tear(key)
+            mod = rule.modulus(register.mod, register.mult)
+            whole = replace(lack, after=level, step=register.step or 0, mod=mod)
+            self.closed[key[0]] = [*self.closed.get(key[0], ()), whole][-MOST_LACKS:]
         self.last[key] = level
-
-    def _replace(self, lack: Lack, by: Lack) -> None:
-        self.lacks[self.lacks.index(lack)] = by
-
-    def _tear(self, key: Key) -> None:
-        """Forget a gap in which the register ended."""
-        self.lacks = [one for one in self.lacks if _key(one) != key or one.after is not None]
 
     def forget(self, meter: str | None = None) -> None:
         """Forget what lacks of a meter, or of all: what it keeps is of another meter, or of another time."""
         gone = self.keepers.keys() if meter is None else {meter}
-        self.lacks = [one for one in self.lacks if one.meter not in gone]
+        for name in gone:
+            self._drop(name)
         self.last = {key: level for key, level in self.last.items() if key[0] not in gone}
-        self._jobs = {name: job for name, job in self._jobs.items() if name not in gone}
+
+    def _drop(self, meter: str) -> None:
+        """Forget the gaps of a meter."""
+        self.open = {key: lack for key, lack in self.open.items() if key[0] != meter}
+        self.closed.pop(meter, None)
+        self._jobs.pop(meter, None)
+
+    def lacks(self, meter: str) -> list[Lack]:
+        """Return what a meter lacks."""
+        return [*self.closed.get(meter, ()), *(lack for key, lack in self.open.items() if key[0] == meter)]
 
     # -- the meter's clock -------------------------------------------------------------------------------------------
 
@@ -166,15 +173,14 @@ class Refill:
         found, wall, before = offset(clock, ours), clock.at + ours, self.clocks.get(meter)
         if before is None or self._is_changed(before, found, wall, keeper):
             self.clocks[meter] = Told(found, wall, wall)
-            lost = [one for one in self.lacks if one.meter == meter]
+            lost = self.lacks(meter)
             if lost and before is not None:
                 detail: dict[str, object] = {
                     "reason": "its clock was changed", "ahead_us": [before.offset.ahead, found.ahead],
                     "from": min(one.first for one in lost), "to": max(one.last for one in lost),
                 }  # fmt: skip
                 self.events.append(Event(meter, "recorder_unsure", clock.at, clock.at, 1, detail))
-            self.lacks = [one for one in self.lacks if one.meter != meter]
-            self._jobs.pop(meter, None)
+            self._drop(meter)
         else:
             self.clocks[meter] = Told(found, wall, before.since)
 
@@ -194,12 +200,14 @@ class Refill:
             ours: Wall time less boot time. [us]
         """
         found = []
-        for meter in {one.meter for one in self.lacks if one.after is not None}:
+        for meter in list(self.closed):
             job = self._jobs.get(meter) or self._begun(meter, now + ours, ours)
-            if job is None or job.asked or now < self._rests.get(meter, (0, 0))[0]:
+            until, rest = self._rests.get(meter, (0, 0))
+            if job is None or job.asked or now < until:
                 continue
             self._jobs[meter], job.asked = job, True
-            stop = min(job.stop, job.next + self.keepers[meter].window)
+            fewer = min((rest // _REST_US[0]).bit_length(), _FEWEST)  # a slow line may have no time for more
+            stop = min(job.stop, job.next + (self.keepers[meter].window >> fewer))
             found.append(Request(meter, job.next, stop))
         return found
 
@@ -208,16 +216,16 @@ class Refill:
         clock, keeper = self.clocks.get(meter), self.keepers[meter]
         if clock is None:
             return None
-        self.lacks = [one for one in self.lacks if one.meter != meter or clock.since <= one.first * US]
-        closed = [one for one in self.lacks if one.meter == meter and one.after is not None]
+        closed = self.closed[meter] = [one for one in self.closed[meter] if clock.since <= one.first * US]
         oldest = min(closed, key=lambda one: (one.first, one.last), default=None)
-        if oldest is None or wall < oldest.last * US + keeper.settled or clock.wall < oldest.last * US:
+        if oldest is None or wall < oldest.walls[-1] * US + keeper.settled or clock.wall < oldest.last * US:
             return None
         span = (oldest.first, oldest.last, oldest.length)
         lacks = [one for one in closed if (one.first, one.last, one.length) == span]
         start, stop = oldest.walls[0] * US - keeper.period, oldest.walls[-1] * US + keeper.period
-        ahead = clock.offset.ahead
-        return _Job(lacks, Ruler(clock.offset, ours, self.tolerance), start + ahead, stop + ahead + 1)
+        ruler = Ruler(_told_apart(clock.offset), ours, self.tolerance)
+        ahead = ruler.offset.ahead
+        return _Job(lacks, ruler, start + ahead, stop + ahead + 1)
 
     def refused(self, meter: str, now: int) -> None:
         """Let a meter rest that did not tell, longer each time. [boot us]"""
@@ -239,7 +247,7 @@ class Refill:
         if job.next < job.stop:
             return []
         del self._jobs[meter]
-        self.lacks = [one for one in self.lacks if one not in job.lacks]
+        self.closed[meter] = [one for one in self.closed[meter] if one not in job.lacks]
         return self._bodies(meter, job, now)
 
     def _bodies(self, meter: str, job: _Job, now: int) -> list[Intervals]:
@@ -281,7 +289,7 @@ class Refill:
         return {
             "lacks": [
                 [one.meter, one.quantity, one.length, one.first, one.last, one.before, one.after, one.step, one.mod]
-                for one in self.lacks
+                for one in (*(one for some in self.closed.values() for one in some), *self.open.values())
             ],
             "last": [[*key, *level] for key, level in self.last.items()],
             "serials": self.serials,
@@ -292,21 +300,27 @@ class Refill:
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Take over what was known at the last seal, of meters that still keep their registers."""
-        self.lacks = [
-            Lack(*one[:5], _level(one[5]), _level(one[6]), *one[7:])
-            for one in state["lacks"]
-            if one[0] in self.keepers and one[1] in self.keepers[one[0]].points
-        ]
-        self.last = {(meter, name): (wall, level) for meter, name, wall, level in state["last"]}
-        self.serials = {name: (serial, source) for name, (serial, source) in state["serials"].items()}
+        for meter, name, length, first, last, before, after, step, mod in state.get("lacks", ()):
+            lack = Lack(meter, name, length, first, last, _level(before), _level(after), step, mod)
+            if meter not in self.keepers or name not in self.keepers[meter].points:
+                continue
+            if lack.after is None:
+                self.open[meter, name] = lack
+            else:
+                self.closed.setdefault(meter, []).append(lack)
+        self.last = {(meter, name): (wall, level) for meter, name, wall, level in state.get("last", ())}
+        self.serials = {name: (serial, source) for name, (serial, source) in state.get("serials", {}).items()}
         self.clocks = {
             name: Told(Offset(ahead, within), wall, since)
-            for name, (ahead, within, wall, since) in state["clocks"].items()
+            for name, (ahead, within, wall, since) in state.get("clocks", {}).items()
         }
 
 
-def _key(lack: Lack) -> Key:
-    return lack.meter, lack.quantity
+def _told_apart(found: Offset) -> Offset:
+    """Return an offset that labels are moved by: a clock that shows whole seconds is right if it is so within one."""
+    if abs(found.ahead) > recorded.SECOND + found.within:
+        return found
+    return Offset(0, abs(found.ahead) + found.within)
 
 
 def _level(kept: Any) -> Level | None:  # noqa: ANN401 - a pair as JSON keeps it

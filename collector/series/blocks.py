@@ -26,7 +26,7 @@ from shared.registers import Factor, Mark, Modulus, Register
 _ROLLOVER = int(Mark.ROLLOVER)
 _MOST_SAMPLES = 2**32 - 1
 _NOTHING = (0, 0, 0)
-_MARKS = 0xFFFF & ~int(Mark.RETIMED)  # that one is ours to give
+_MARKS = 0xFFFF & ~int(Mark.RETIMED | Mark.RECORDER)  # those are ours to give
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,9 @@ def _records(block: Block, register: Register, levels: Sequence[int | None], sta
     if max(counts) > _MOST_SAMPLES or min(counts) < 0:
         counts = tuple(min(max(count, 0), _MOST_SAMPLES) for count in counts)
     known = [_fitting(level, both) for level, both in zip(levels, _bounds(block, register, levels), strict=True)]
+    own = 0 if block.source == "poll" else int(Mark.RECORDER)
     return raw_records(
-        (*(one or _NOTHING), *stamp.places, 0, count, flag & _MARKS, one is not None, stamp.unsynchronised)
+        (*(one or _NOTHING), *stamp.places, 0, count, flag & _MARKS | own, one is not None, stamp.unsynchronised)
         for one, flag, count in zip(known, register.flags, counts, strict=True)
     )
 

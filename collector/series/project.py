@@ -115,7 +115,6 @@ class Projection:
         self.registers, self.statistics = Tails(connection, raw_segment), Tails(connection, stat_segment)
         self._found: list[Found] = []
         self._events: list[dict[str, object]] = []
-        self._ends: retimed.Ends = {}
         boots = connection.execute(select(unsure.c.agent, unsure.c.boot).distinct())
         self._unsure = {(row.agent, row.boot) for row in boots}
 
@@ -193,7 +192,6 @@ class Projection:
             finding.c.position.in_(places), finding.c.rule == "A8", finding.c.made_by == _MADE_BY
         )
         findings.resolve(self.connection, list(self.connection.execute(held).scalars()), position)
-        self._ends = {}
         for entry in (one for place in places for one in _entries(self.connection, place, place + 1)):
             found = batches.decode(envelope.payload(envelope.apart(entry.text or "")))
             if isinstance(found.body, Intervals) and retiming.off(found.body, by) is not None:
@@ -222,7 +220,7 @@ class Projection:
         source = self.numbers.source(batch.agent, batch.epoch, block.source)
         found = blocks.pieces(batch, body, block, entry.position, since)
         if by is not None:
-            found = retimed.pieces(found, body, block, by, self._ends)
+            found = retimed.pieces(found, body, block, by)
         for piece in found:
             if piece.rule is not None:
                 text = f"{block.meter}.{printable(piece.quantity)}: {printable(piece.text or '')}"

@@ -73,6 +73,8 @@ class _Kept:
         if shift is None:
             return False
         rest = after.boundaries[1:]
+        if not len(rest):  # one boundary alone, that is known already
+            return True
         self._added.append(_shifted(rest, shift) if shift else rest)
         self._n, self._end = self._n + after.n, _Edge.of(self._added[-1][-1])
         self.position, self.changed = max(position, self.position), True
@@ -240,7 +242,7 @@ def read(
 ) -> Registers:
     """Return a channel's register over [start, stop), chosen per boundary between its sources; see `sources`."""
     found = sources(connection, channel_id, start, stop, length, as_of)
-    return choose(found) if found else empty(start, stop, length)
+    return choose(found, one_way=_one_way(connection, channel_id)) if found else empty(start, stop, length)
 
 
 def read_statistic(

@@ -22,6 +22,7 @@ _AT_END = ((Mark.ROLLOVER, Flags.ROLLOVER), (Mark.SEAM, Flags.SEAM))
 _AT_EITHER = (  # a boundary that is not what it should be touches both its neighbours
     (Mark.FROZEN, Flags.FROZEN), (Mark.LATE, Flags.LATE), (Mark.UNCERTAIN, Flags.UNCERTAIN),
     (Mark.SETTINGS, Flags.SETTINGS), (Mark.RETIMED, Flags.RETIMED),
+    (Mark.RECORDER, Flags.RECORDER),
 )  # fmt: skip
 
 
@@ -130,6 +131,7 @@ class _Join:
         """Put one segment in its place, continuing the run before it where that is certain."""
         records, known = segment.boundaries, segment.boundaries["known"].astype(np.bool_)
         if not known.any():
+            self.run += bool((records["flags"] & Mark.SEAM).any())
             return
         shift = self._shift(segment, int(np.argmax(known)))
         if shift is None:
@@ -206,11 +208,43 @@ def join(
     into = empty(start, stop, length)
     chosen = [one for one in segments if one.length == length and one.start <= stop and one.stop >= start]
     join_ = _Join(into, one_way=one_way)
-    for segment in sorted(chosen, key=lambda one: (one.start, one.stop)):
-        join_.lay(_known_at(segment, as_of))
+    for segment in _trusted([_known_at(one, as_of) for one in chosen]):
+        join_.lay(segment)
+    _between_retimed(into)
     steps = [one.step for one in chosen if one.step is not None]
     moduli = [one.modulus for one in chosen if one.modulus is not None]
     return replace(into, step=max(steps, default=1), modulus=moduli[-1] if moduli else None)
+
+
+def _trusted(segments: Sequence[Segment]) -> list[Segment]:
+    """Return segments in order of time; what a doubtful clock labelled counts only where no right one did."""
+    ordered = sorted(segments, key=lambda one: (one.start, one.stop))
+    if not any(one.boundaries["unsynchronised"].any() for one in ordered):
+        return ordered
+    sure = {
+        one.start + at * one.length
+        for one in ordered
+        for at in np.flatnonzero((one.boundaries["known"] != 0) & (one.boundaries["unsynchronised"] == 0)).tolist()
+    }
+    return [_without(one, sure) if one.boundaries["unsynchronised"].any() else one for one in ordered]
+
+
+def _without(segment: Segment, times: set[int]) -> Segment:
+    """Return a doubtful segment without its boundaries at some times. [UTC s]"""
+    boundaries = segment.boundaries.copy()
+    told = [segment.start + at * segment.length in times for at in range(len(boundaries))]
+    boundaries["known"] &= ~(np.array(told) & (boundaries["unsynchronised"] != 0))
+    return replace(segment, boundaries=boundaries)
+
+
+def _between_retimed(into: Registers) -> None:
+    """Give the value of an interval that ends one batch and begins another where an anchor has moved them."""
+    moved = (into.flags & int(Mark.RETIMED)) != 0
+    seam = (into.flags[1:] & int(Mark.SEAM)) != 0
+    whole = into.known[1:] & into.known[:-1] & (into.run[1:] == into.run[:-1]) & (moved[1:] | moved[:-1]) & ~seam
+    fresh = whole & ~into.values_known
+    into.values[fresh], into.values_known[fresh] = np.diff(into.registers)[fresh], True
+    into.evidence[fresh] = into.positions[1:][fresh]
 
 
 def _known_at(segment: Segment, size: int | None) -> Segment:
@@ -226,15 +260,20 @@ def _known_at(segment: Segment, size: int | None) -> Segment:
     return replace(segment, boundaries=boundaries)
 
 
-def select(sources: Sequence[Registers], hysteresis: int = HYSTERESIS) -> Registers:
+def select(sources: Sequence[Registers], hysteresis: int = HYSTERESIS, *, one_way: bool = True) -> Registers:
     """Return one register chosen per boundary between sources, the preferred first.
 
     A source stays in use until it has no register, or until a better one has been there for `hysteresis` boundaries.
+    One whose clock is in doubt is used only where no other has a register.
     """
     if len(sources) == 1:
         return sources[0]
-    choice = choose(np.stack([one.known for one in sources]), hysteresis)
-    return _Switch(sources, choice).registers()
+    known, doubtful = (
+        np.stack(column) for column in zip(*((one.known, one.unsynchronised) for one in sources), strict=True)
+    )
+    sure = (known & ~doubtful).any(axis=0)
+    choice = choose(known & ~(doubtful & sure), hysteresis)
+    return _Switch(sources, choice, one_way=one_way).registers()
 
 
 def choose(known: Bools, hysteresis: int) -> NDArray[np.int64]:
@@ -257,8 +296,8 @@ def choose(known: Bools, hysteresis: int) -> NDArray[np.int64]:
 class _Switch:
     """Puts the chosen boundaries together, and the values across switches."""
 
-    def __init__(self, sources: Sequence[Registers], choice: NDArray[np.int64]) -> None:
-        self.sources, self.choice = sources, choice
+    def __init__(self, sources: Sequence[Registers], choice: NDArray[np.int64], *, one_way: bool) -> None:
+        self.sources, self.choice, self.one_way = sources, choice, one_way
         base = sources[0]
         self.out = empty(base.start, base.start + base.n * base.length, base.length)
         self.run = -1
@@ -284,11 +323,14 @@ class _Switch:
             return
         old = self.sources[before[0]]
         level = int(old.registers[before[1]]) + self.shift
-        if old.serials[before[1]] != new.serials[at] or old.modulus != new.modulus:
+        kept = (int(old.flags[before[1]]) | int(new.flags[at])) & int(Mark.RECORDER)  # it counts in its own way
+        if old.serials[before[1]] != new.serials[at] or (old.modulus != new.modulus and not kept):
             self.run, self.shift = self.run + 1, 0
             return
         apart = level - int(new.registers[at])
         self.shift = 0 if new.modulus is None else (apart + new.modulus // 2) // new.modulus * new.modulus
+        if self.one_way and apart > self.shift:  # of two clocks that do not agree one is wrong
+            self.run += 1
 
     def _copy(self, source: int, at: int) -> None:
         one, out = self.sources[source], self.out

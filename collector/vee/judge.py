@@ -102,13 +102,16 @@ def _findings(verdict: Verdict, seen: Registers, view: _View) -> Iterator[Findin
 def _measured(seen: Registers, standing: Standing, first: int) -> Verdict:
     history = np.arange(seen.n) < first
     flags = np.where(history, standing.flags, interval_flags(seen))
+    kept = seen.values_known & ((flags & int(Flags.RECORDER)) != 0)  # the meter's own load profile (vee.md section 5)
+    status = np.where(kept, Status.SUBSTITUTED, np.where(seen.values_known, Status.VALID, Status.MISSING))
     return Verdict(
         values=np.where(history, standing.values, np.where(seen.values_known, seen.values, 0)),
-        status=np.where(
-            history, standing.status, np.where(seen.values_known, Status.VALID, Status.MISSING)
-        ).astype(np.uint8),
+        status=np.where(history, standing.status, status).astype(np.uint8),
         flags=flags.astype(np.int64),
-        methods=[standing.methods[at] if at < first else None for at in range(seen.n)],
+        methods=[
+            standing.methods[at] if at < first else ("recorder" if told else None)
+            for at, told in enumerate(kept.tolist())
+        ],
         estimates=[],
         findings=[],
     )  # fmt: skip
@@ -131,10 +134,10 @@ def _close(
     same_run = bool(seen.known[start]) and seen.run[start] == seen.run[stop]
     total = int(seen.registers[stop] - seen.registers[start]) if same_run else None
     gap = slice(start, stop)
-    if _stands(standing, gap, total):
+    within = seen.known & (seen.run == seen.run[start]) if same_run else np.zeros(seen.n + 1, dtype=np.bool_)
+    if _stands(standing, seen, gap, within):
         _keep(verdict, standing, gap)
         return
-    within = seen.known & (seen.run == seen.run[start]) if same_run else np.zeros(seen.n + 1, dtype=np.bool_)
     try:
         made = _around(known) or estimate(view.series(verdict, seen, within), start, stop, total=total)
     except NotEstimable:
@@ -172,9 +175,12 @@ def _told(known: Parts) -> dict[str, object]:
     return {"seam": [seam.last_at, seam.last, seam.first_at, seam.first], "seen": int(known.known.sum())}
 
 
-def _stands(standing: Standing, gap: slice, total: int | None) -> bool:
+def _stands(standing: Standing, seen: Registers, gap: slice, within: Bools) -> bool:
+    """Return whether an estimate was made already that obeys all registers known in its gap, at its ends and inside."""
     made = np.isin(standing.status[gap], _MADE)
-    return bool(made.all()) and (total is None or int(standing.values[gap].sum()) == total)
+    known = np.flatnonzero(within[gap.start : gap.stop + 1])
+    sums = np.concatenate([[0], np.cumsum(standing.values[gap])])
+    return bool(made.all()) and bool((np.diff(sums[known]) == np.diff(seen.registers[gap.start + known])).all())
 
 
 def _keep(verdict: Verdict, standing: Standing, gap: slice) -> None:

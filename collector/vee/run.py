@@ -188,8 +188,8 @@ def _key(row: Any) -> tuple[object, ...]:  # noqa: ANN401 - a row of the table, 
 
 
 def _widened(first: int, standing: Standing) -> int:
-    """Return the first interval to judge: a gap that stood open before the new data belongs to it."""
-    while first > 0 and standing.status[first - 1] == Status.MISSING:
+    """Return the first interval to judge: a gap before the new data belongs to it, whether open or estimated."""
+    while first > 0 and standing.status[first - 1] in (Status.MISSING, Status.ESTIMATED):
         first -= 1
     return first
 

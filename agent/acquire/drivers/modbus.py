@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from agent.acquire import decode, plan, sunspec
 from agent.acquire.drivers import modbus_frame as frame
-from agent.acquire.drivers import modbus_identity, modbus_link
-from agent.acquire.drivers.base import BlockRead, Identity, Refused, Target
+from agent.acquire.drivers import modbus_identity, modbus_link, modbus_recorder
+from agent.acquire.drivers.base import BlockRead, Identity, Recorded, Refused, Target
 from agent.acquire.drivers.modbus_frame import Asked, Misfit, Question
 from agent.acquire.drivers.modbus_link import Link, Reply
 from agent.acquire.plan import Block
@@ -180,6 +180,22 @@ class Modbus:
             if following is None or following <= first:
                 return told
             first = following
+
+    async def recorded(self, target: Target, start_us: int, stop_us: int, timeout_s: float) -> list[Recorded]:
+        """Return what the meter's own recorder holds with labels in ``[start_us, stop_us)``, as if UTC. [us; s]
+
+        Raises:
+            ReadError: as `read`.
+        """
+        kept, end = target.profile.recorder, self._clock.boot() + int(timeout_s * US)
+        if kept is None:
+            return []
+
+        async def ask(question: Question) -> Sequence[int]:
+            pdu = (await self._timed(target, question, end)).pdu
+            return _words(pdu, 4 if question.function == modbus_recorder.FILE_RECORD else 2)
+
+        return await modbus_recorder.recorded(ask, kept, target.profile.max_registers, start_us, stop_us)
 
     async def close(self) -> None:
         """Close the link; the next read opens it again."""

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from agent.acquire.drivers.base import BlockRead, Identity, Refused, Target, Unreachable
+from agent.acquire.drivers.base import BlockRead, Identity, Recorded, Refused, Target, Unreachable
 from agent.acquire.plan import Block, plan
 from agent.acquire.points import Profile
 from agent.acquire.poller import Poller
@@ -64,6 +64,8 @@ class Line:
     down: bool = False
     requests: list[tuple[int, str, int]] = field(default_factory=list)  # when, meter, address; identity is -1
     answer_us: int = ANSWER_US
+    recalls: list[tuple[int, float]] = field(default_factory=list)  # when, and the time allowed [us, s]
+    recall_us: int = 0  # how long a recorder takes beside its answer
 
     def blocks(self, target: Target) -> tuple[Block, ...]:
         return plan(target.profile.points)
@@ -91,6 +93,14 @@ class Line:
 
     async def resolve(self, target: Target, timeout_s: float) -> Target:  # noqa: ARG002 - nothing is to be found
         return target
+
+    async def recorded(self, target: Target, start_us: int, stop_us: int, timeout_s: float) -> list[Recorded]:
+        self.recalls.append((self.clock.now - NOON, timeout_s))
+        await self._answer(target.id, -2, timeout_s)
+        self.clock.pass_by(min(self.recall_us, round(timeout_s * US)))
+        if self.recall_us > timeout_s * US:
+            raise ReadError(f"{target.id}: no time left")
+        return [Recorded("energy_active_import", start_us, stop_us)]
 
     async def identity(self, target: Target, timeout_s: float) -> Identity:
         await self._answer(target.id, -1, timeout_s)

@@ -191,6 +191,7 @@ def test_a_load_profile_can_be_described() -> None:
     assert recorder.newest is not None
     assert recorder.newest.parts[0].address == 19_999
     assert (recorder.stamp.part.count, recorder.stamp_marks, recorder.interval_s) == (3, "end", 900)
+    assert recorder.holds == "registers"
     assert [(point.quantity, point.mult, point.parts[0].address) for point in recorder.channels] == [
         ("energy_active_import", Fraction(10_000), 3), ("energy_active_export", Fraction(1000), 5),
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from agent.acquire.drivers.base import Target
 from agent.acquire.drivers.modbus import Modbus
 from agent.acquire.drivers.modbus_link import tcp
 from agent.acquire.profile import find_profile, known_profiles
+from agent.buses import ModbusTcp
 from agent.field.simulate_meter import SimMeter, Simulated
 from agent.field.simulate_modbus import ModbusPort
 from shared.clock import SystemClock
@@ -57,7 +58,9 @@ async def read_all(driver: Modbus, unit: int) -> None:
 def test_every_profile_is_read_as_it_is_simulated() -> None:
     async def scene() -> None:
         port = free_port()
-        server = ModbusPort(HOST, port, {unit: simulated(unit) for unit in range(1, len(MODBUS) + 1)}, CLOCK)
+        server = ModbusPort(
+            ModbusTcp(host=HOST, port=port), {unit: simulated(unit) for unit in range(1, len(MODBUS) + 1)}, CLOCK
+        )
         await server.start()
         driver = Modbus(tcp(HOST, port), CLOCK)
         for unit in range(1, len(MODBUS) + 1):

@@ -132,6 +132,13 @@ def test_a_frozen_register_stands_and_then_catches_up() -> None:
     assert [shown(at, fault) for at in (9, 10, 29.9, 30)] == [5_009_000, 5_010_000, 5_010_000, 5_030_000]
 
 
+def test_a_latched_register_is_renewed_now_and_then() -> None:
+    fault = "a:latched=4000:10:20"
+    assert [shown(at, fault) for at in (9, 13.9, 14, 17.9, 29.9, 30)] == [
+        5_009_000, 5_010_000, 5_014_000, 5_014_000, 5_026_000, 5_030_000,
+    ]  # fmt: skip
+
+
 def test_a_reset_register_begins_at_zero() -> None:
     assert [shown(at, "a:reset:10:0") for at in (9.9, 10, 12)] == [5_009_000, 0, 2000]
 
@@ -162,7 +169,9 @@ def test_faults_are_on_only_in_their_time() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["a:dead:10", "a:sleepy:1:2", "a:dead:-1:2", "a:slow=x:1:2", "a:dead:inf:1"])
+@pytest.mark.parametrize(
+    "text", ["a:dead:10", "a:sleepy:1:2", "a:dead:-1:2", "a:slow=x:1:2", "a:dead:inf:1", "a:latched=0:1:2"]
+)
 def test_a_fault_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="fault"):
         simulate_faults.parse(text)

@@ -155,7 +155,10 @@ def test_statistics_are_kept_beside(centre: Centre) -> None:
 
 def test_events_and_gaps_carry_the_agents_own_words(centre: Centre) -> None:
     agent = centre.agent()
-    agent.seal("event", (Event(None, "clock_step", 864_000_500_000, 864_000_500_000, 2, {"by": "ntp"}),))
+    agent.seal(
+        "event",
+        (Event(None, "clock_step", START * 1_000_000 + 500_000, START * 1_000_000 + 500_000, 2, {"by": "ntp"}),),
+    )
     agent.seal("gap", (Gap("gt1-rev", "energy_active_export", START, START + 600, "disk_full"),))
     project(centre, *agent.texts)
     with centre.store.read() as connection:
