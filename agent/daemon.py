@@ -213,7 +213,8 @@ class Agent:
             bodies, kept = self.unsealed[0]
             done = self.sealer.seal(*bodies, kept=kept)
             del self.unsealed[0]
-            self.watch.sealed()
+            opened = self.builder.opened
+            self.watch.sealed(opened[0][1] if opened else None)
             self._count(bodies, done, boot)
             sealed += done
         return sealed

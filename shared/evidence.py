@@ -139,7 +139,7 @@ def _batch(found: Evidence, position: int, payload: bytes) -> None:
     if not isinstance(taken.body, Intervals):
         return
     body = taken.body
-    sure = by is not None and retiming.off(body, by) is None
+    sure = not retiming.unsure(taken.clock) or (by is not None and retiming.off(body, by) is None)
     if not sure:
         found.unsure.append((position, taken))
     _turns(found, taken.site, body)

@@ -50,6 +50,14 @@ def anchor(clock: ClockState) -> Anchor | None:
     return None if error is None else Anchor(boot, wall, error)
 
 
+def unsure(clock: ClockState) -> bool:
+    """Return whether labels of a batch may be wrong: its clock was not synchronised, or stepped while it was open.
+
+    A synchronised batch with one anchor is believed: where its boundaries leave the anchor's line, `verify` says so.
+    """
+    return clock.status != "S" or len(clock.anchors) > 1
+
+
 def off(body: Intervals, by: Anchor) -> int | None:
     """Return how far ahead the labels of a batch are of the true time; None where they are right. [us]"""
     for at, boundary in enumerate(body.boundaries):

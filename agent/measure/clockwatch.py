@@ -59,6 +59,6 @@ class ClockWatch:
         kept = self.anchors if len(self.anchors) <= MOST else [*self.anchors[: MOST // 2], *self.anchors[-MOST // 2 :]]
         return ClockState(discipline.status, discipline.by, (*kept, (boot, wall, discipline.error_us)))
 
-    def sealed(self) -> None:
-        """Begin anew: what was seen is in a batch on disk."""
-        self.anchors = []
+    def sealed(self, since: int | None = None) -> None:
+        """Begin anew: what was seen is in a batch on disk; a step after the first open boundary is told again. [us]"""
+        self.anchors = [] if since is None or not self.anchors or self.anchors[-1][0] <= since else self.anchors

@@ -173,7 +173,8 @@ class Projection:
             text = f"batch {entry.seq} was sealed by a clock that knew no time; it waits for an anchor of its boot"
             self._find(entry, "A8", "W", text, start=body.start, stop=body.start + body.n * body.length)
             return
-        wrong = by is not None and retiming.off(body, by) is not None  # the clock stepped while the batch was open
+        stepped = by is not None and retiming.unsure(batch.clock)  # while the batch was open
+        wrong = stepped and by is not None and retiming.off(body, by) is not None
         for block in body.blocks:
             if only in (None, block.meter):
                 self._block(entry, batch, body, block, since, by if wrong else None)

@@ -87,6 +87,9 @@ def seconds(text: str) -> int:
 def test_every_bus_and_profile_measures_the_truth(site: Path, meters: Daemon) -> None:
     checked = Ran("check", str(site), "--json")
     assert (checked.code, checked.json["meters"]) == (0, len(METERS))
+    for meter in METERS:
+        shown = Ran("read", str(site), meter[0])
+        assert (shown.code, "energy_active_import" in shown.out) == (0, True), shown.err or shown.out
     enrol(str(site))
     ran = Ran("run", str(site), "--once", "--json")
     assert ran.code == 0, ran.err

@@ -18,6 +18,7 @@ from agent.field.renewal import Renewal
 from agent.field.simulate import Settings
 from agent.field.simulate_energy import US
 from agent.field.simulate_meter import SimMeter
+from shared.clock import SystemClock
 from tests.agent.field.sites import HEAD, alive, site_file
 from tests.brokers import free_port
 from tests.commands import Ran
@@ -32,7 +33,9 @@ def serving(settings: Settings) -> Iterator[None]:
     ready, stop = threading.Event(), threading.Event()
 
     async def scene() -> None:
-        async with alive(settings):
+        async with alive(settings) as first:
+            if settings.faults:  # they count from the first boundary on
+                await asyncio.sleep(max(first - SystemClock().wall() / US, 0) + 0.01)
             ready.set()
             await asyncio.to_thread(stop.wait)
 
@@ -140,7 +143,7 @@ def test_a_renewal_is_watched(tmp_path: Path) -> None:
         assert isinstance(quantities, dict)
         assert quantities["energy_active_import"]["verdict"] in ("each_look", "seen")
         assert quantities["energy_active_export"]["verdict"] == "still"
-    with serving(one(port, "gt1:latched=1000:0:99", power=90_000_000_000)):
+    with serving(one(port, "gt1:latched=1000:0:99", power=90_001_234_000)):
         found = Ran("probe", file, "gt1", "--renewal", "7", "--json").json
         assert found["update_s"] == "1", found
     with serving(one(port)):
