@@ -10,7 +10,7 @@ import pytest
 from shared import keys
 from tests.commands import Ran, enrol, write
 
-COMMANDS = ["init", "check", "schema", "profiles", "enroll", "run", "status", "export", "simulate"]
+COMMANDS = ["init", "check", "schema", "profiles", "enroll", "run", "status", "export", "read", "probe", "simulate"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -205,11 +205,11 @@ class Hour:
             self._seal("gap", ready.gaps)
         if ready.events:
             self._seal("event", ready.events)
-        self.state = ready.state
+        self.state, opened = ready.state, self.builder.opened
+        self.watch.sealed(opened[0][1] if opened else None)
 
     def _seal(self, kind: str, body: batch.Body) -> None:
         more = {"boot": self.boot_id, "clock": self.watch.state(self.word), "created": self.wall}
-        self.watch.sealed()
         self.texts.append((kind, (body, more)))
 
     # -- incidents ----------------------------------------------------------------------------------------------------

@@ -69,7 +69,6 @@ def test_a_step_of_an_hour_loses_no_energy_and_opens_nothing_again(make_line: Ca
     assert {one.start // HOUR for one in bodies} >= {bodies[0].start // HOUR, bodies[0].start // HOUR + step // HOUR}
     boundaries = [at for body in bodies for at in body.boundaries if at is not None]
     assert boundaries == sorted(boundaries)
-    print([b - a for a, b in pairwise(boundaries)], [(one.start, one.n) for one in bodies])
     assert max(b - a for a, b in pairwise(boundaries)) <= 3 * LENGTH * US  # the interval of the step is two labels
     for body in bodies:
         register = next(one.registers[QUANTITY] for one in body.blocks if QUANTITY in one.registers)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from agent.acquire import decode, plan, sunspec
 from agent.acquire.drivers import modbus_frame as frame
-from agent.acquire.drivers import modbus_identity, modbus_link, modbus_recorder
+from agent.acquire.drivers import modbus_identity, modbus_recorder
 from agent.acquire.drivers.base import BlockRead, Identity, Recorded, Refused, Target
 from agent.acquire.drivers.modbus_frame import Asked, Misfit, Question
 from agent.acquire.drivers.modbus_link import Link, Reply
@@ -232,13 +232,6 @@ class Modbus:
 
     def _named(self, asked: Asked) -> str:
         return f"{self._link.place} unit {asked.unit}, {asked.question.name}"
-
-
-class ModbusTcp(Modbus):
-    """Modbus TCP by its old name, until the wiring asks for `Modbus(modbus_link.tcp(...))`."""
-
-    def __init__(self, host: str, port: int, clock: Clock) -> None:
-        super().__init__(modbus_link.tcp(host, port), clock)
 
 
 def _words(pdu: bytes, first: int) -> Sequence[int]:

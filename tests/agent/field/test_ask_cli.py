@@ -143,7 +143,7 @@ def test_a_renewal_is_watched(tmp_path: Path) -> None:
         assert isinstance(quantities, dict)
         assert quantities["energy_active_import"]["verdict"] in ("each_look", "seen")
         assert quantities["energy_active_export"]["verdict"] == "still"
-    with serving(one(port, "gt1:latched=1000:0:99", power=90_001_234_000)):
+    with serving(one(port, "gt1:latched=1000:0:99", power=90_001_800_000)):
         found = Ran("probe", file, "gt1", "--renewal", "7", "--json").json
         assert found["update_s"] == "1", found
     with serving(one(port)):
