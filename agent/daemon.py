@@ -213,10 +213,10 @@ class Agent:
             bodies, kept = self.unsealed[0]
             done = self.sealer.seal(*bodies, kept=kept)
             del self.unsealed[0]
-            opened = self.builder.opened
-            self.watch.sealed(opened[0][1] if opened else None)
             self._count(bodies, done, boot)
             sealed += done
+        if sealed:
+            self.watch.sealed(next((place for _, place in self.builder.opened if place is not None), None))
         return sealed
 
     def _count(self, bodies: tuple[tuple[str, Body], ...], done: list[Sealed], boot: int) -> None:
