@@ -107,13 +107,13 @@ class Bench:
     async def _pass(self, seconds: float) -> None:
         end = self.clock.boot() + round(seconds * US)
         while True:
-            await _settled()
+            await settled()
             wake = self.clock.next_wake
             if wake is None or wake > end:
                 break
             self.clock.advance(max(0, wake - self.clock.boot()) / US)
         self.clock.advance((end - self.clock.boot()) / US)
-        await _settled()
+        await settled()
 
     def batches(self) -> list[Batch]:
         outbox = Outbox(self.site.outbox, look=True)
@@ -149,8 +149,11 @@ class Bench:
         return [block for body in self.bodies() for block in body.blocks if block.meter == meter]
 
 
-async def _settled() -> None:
-    for _ in range(15):
+async def settled() -> None:
+    """Wait until nothing is left to do at this moment: hours of simulated time want few turns of the loop."""
+    ready = vars(asyncio.get_running_loop())["_ready"]
+    await asyncio.sleep(0)
+    while ready:  # noqa: ASYNC110 - no event says that nobody else wants to run
         await asyncio.sleep(0)
 
 

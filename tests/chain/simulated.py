@@ -4,7 +4,6 @@ A gateway's clocks are moved by hand, and beside them stands what nobody on site
 functions of the true time, so that every number can be held against the truth.
 """
 
-import asyncio
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from shared.verify import Report, Ring
 from shared.verify_release import release as verify
 from tests.collector.conftest import Centre
 from tests.fakes import ManualClock
-from tests.site_bench import START, Bench
+from tests.site_bench import START, Bench, settled
 
 IMPORT = "energy_active_import"
 NAME = f"dc1/a.{IMPORT}"
@@ -151,12 +150,12 @@ class Gateway(Bench):
 
     async def _pass(self, seconds: float) -> None:
         end = self.clock.boot() + round(seconds * US)
-        await _settled()
+        await settled()
         while (wake := self.clock.next_wake) is not None and wake <= end:
             self.clock.advance(max(0, wake - self.clock.boot()) / US)
-            await _settled()
+            await settled()
         self.clock.advance((end - self.clock.boot()) / US)
-        await _settled()
+        await settled()
 
     # -- what was sealed ----------------------------------------------------------------------------------------------
 
@@ -174,14 +173,6 @@ class Gateway(Bench):
         found = [one.body for one in self.batches() if isinstance(one.body, Intervals)]
         assert all(disagreements(body) == [] for body in found)
         return found
-
-
-async def _settled() -> None:
-    """Wait until nothing is left to do at this moment: hours of simulated time want few turns of the loop."""
-    ready = vars(asyncio.get_running_loop())["_ready"]
-    await asyncio.sleep(0)
-    while ready:  # noqa: ASYNC110 - no event says that nobody else wants to run
-        await asyncio.sleep(0)
 
 
 @dataclass
