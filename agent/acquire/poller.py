@@ -5,6 +5,7 @@ probed only in the slack between ticks, once per back-off; a failure is reported
 `Clock`, so that it also runs in simulated time.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -111,6 +112,7 @@ class Poller:
         self._advance()
         try:
             while True:
+                _obey()
                 if due := self._due():
                     await self._cycle(due, calls)
                     await self._rest(due)
@@ -350,3 +352,10 @@ class Poller:
         self._note(course, error, calls)
         if lives or course.nameless:
             course.identity_due = self._clock.boot() + _IDENTITY_AGAIN_US
+
+
+def _obey() -> None:
+    """End where a cancellation was asked for and lost: `wait_for` of Python 3.11 gives a result that comes with it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,8 @@ def demo(seconds: int, port: int, folder: Path | None, *, as_json: bool) -> None
         if not as_json:
             click.echo(f"{time.monotonic() - began:5.1f} s  {sentence}")
 
+    # SIGTERM ends the story like Ctrl-C does, so that its programs end with it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     place = folder or Path(tempfile.mkdtemp(prefix="wattseal-demo-"))
     found = Story(place.absolute(), port, seconds, tell).run()
     broken = [name for name, kept in _promises(found).items() if not kept]

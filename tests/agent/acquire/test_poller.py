@@ -13,7 +13,7 @@ from agent.acquire.points import Profile
 from agent.acquire.poller import Poller
 from agent.acquire.profile import find_profile, narrow
 from agent.acquire.schedule import US
-from shared.clock import Discipline
+from shared.clock import Discipline, SystemClock
 from shared.errors import ReadError
 
 NOON = 1_772_452_800 * US
@@ -108,6 +108,22 @@ class Line:
 
     async def close(self) -> None:
         self.requests.append((self.clock.now - NOON, "closed", 0))
+
+
+@dataclass
+class Swallowing(Line):
+    """A link whose library loses a cancellation that comes with an answer, as asyncio.wait_for of Python 3.11 does."""
+
+    lost: int = 0
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def read(self, target: Target, block: Block, timeout_s: float) -> BlockRead:  # noqa: ARG002 - it never answers
+        self.asked.set()
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            self.lost += 1
+        raise ReadError(f"{target.id}: connection refused")
 
 
 PM5000 = find_profile("schneider-pm5000")
@@ -283,3 +299,16 @@ def test_once_reads_everything_one_time() -> None:
     assert [meter for meter, _ in run.failures] == ["dead"]
     assert run.serials == {"a": "serial of a", "b": "serial of b"}
     assert run.line.requests[-1][1] == "closed"
+
+
+def test_a_cancellation_that_a_library_loses_ends_the_poller_all_the_same() -> None:
+    async def scene() -> None:
+        link = Swallowing(LeapClock(10_000))
+        poller = Poller(link, [Target("m", ENERGY, US)], SystemClock(), interval_us=60 * US)
+        running = asyncio.create_task(poller.run(lambda _: None, lambda *_: None, lambda *_: None))
+        await asyncio.wait_for(link.asked.wait(), 5)
+        running.cancel()
+        done, _ = await asyncio.wait([running], timeout=5)
+        assert (done, link.lost) == ({running}, 1)
+
+    asyncio.run(scene())
