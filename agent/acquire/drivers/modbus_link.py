@@ -36,6 +36,7 @@ _FAST = 19_200  # above it the silence of 3.5 characters is 1.75 ms
 _FAST_SILENCE_S = 0.001_75
 _LONGEST = 256  # a serial frame [bytes]
 _BABBLE_S = 0.05  # silence that is waited for where bytes came that fit nothing [s]
+_TURNS = 4  # of the event loop: a timer, who waits for it, the bytes that it writes, and their arrival
 _REFUSAL = 0x80
 
 
@@ -148,6 +149,8 @@ class Link:
 
     async def _owing(self, asked: Asked, clock: Clock, timeout_s: float) -> Reply:
         answered = False
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)  # what came while this machine stood still is heard before anything is asked
         if self._line is not None and self._owed.just_told(asked.unit, asked.question, clock.boot()):
             self._line.spoil()
             self._drain_s = max(self._drain_s, TWICE_US / US)
