@@ -22,6 +22,7 @@ from agent.measure.recorded import keeper
 from agent.measure.refill import Refill
 from agent.settings import effective
 from agent.ship.broker import Broker
+from agent.ship.courier import Courier
 from agent.ship.outbox import Outbox, Sealed
 from agent.ship.receipts import Desk
 from agent.ship.seal import Sealer
@@ -76,9 +77,8 @@ def _assemble(
     )  # fmt: skip
     broker = _broker(site)
     desk = Desk(outbox, site.agent, enrolled.collector, {enrolled.collector_key.kid: enrolled.collector_key})
-    uplink = Uplink(
-        broker, site.agent, outbox, desk, clock, Window(site.uplink.window, PATIENCE), lambda: _birth(outbox, clock)
-    )
+    courier = Courier(outbox, desk, clock, Window(site.uplink.window, PATIENCE))
+    uplink = Uplink(broker, site.agent, courier, clock, lambda: _birth(outbox, clock))
     watch.see(clock.boot(), clock.wall())
     refill = _refill(site, profiles)
     agent = Agent(site, clock, outbox, sealer, builder, watch, pollers, uplink, since=clock.wall(), refill=refill)

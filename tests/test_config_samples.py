@@ -15,6 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent import sitefile
 from agent.config import Site
 from agent.ship.broker import Broker
+from agent.ship.courier import Courier
 from agent.ship.outbox import Outbox
 from agent.ship.receipts import Desk
 from agent.ship.uplink import Uplink
@@ -209,7 +210,7 @@ def test_an_agent_ships_over_the_sample_broker_with_its_certificate(sample: Samp
         key_file=str(folder / "dc1-gw1.key"),
     )  # fmt: skip
     desk = Desk(gate.outbox, "dc1-gw1", "central", {})
-    uplink = Uplink(broker, "dc1-gw1", gate.outbox, desk, SystemClock(), Window(4, 10**6), dict)
+    uplink = Uplink(broker, "dc1-gw1", Courier(gate.outbox, desk, SystemClock(), Window(4, 10**6)), SystemClock(), dict)
 
     async def run() -> None:
         task = asyncio.create_task(uplink.run())
@@ -222,7 +223,7 @@ def test_an_agent_ships_over_the_sample_broker_with_its_certificate(sample: Samp
     finally:
         centre.close()
         gate.outbox.close()
-    assert uplink._limit == 262_144
+    assert uplink.courier.limit == 262_144
     assert centre.heard == {topics.batch("dc1-gw1"): next(iter(_texts(gate.outbox.path))).encode()}
 
 

@@ -1,8 +1,7 @@
-"""The MQTT link to the collector: sends what the outbox holds, marks only what a receipt proves.
+"""The MQTT link to the collector: carries what the courier gives, and hands it what comes back.
 
-Rules of this file: the outbox is the only queue; paho's thread never touches it (its callbacks only hand over to the
-event loop); a PUBACK is flow control and nothing more; what is larger than the broker takes is parked, never looped.
-MQTT 5 first, 3.1.1 when the broker refuses it. A refusal waits as long as silence does.
+Rules of this file: paho's thread touches nothing (its callbacks only hand over to the event loop); a PUBACK is flow
+control and nothing more. MQTT 5 first, 3.1.1 when the broker refuses it. A refusal waits as long as silence does.
 """
 
 import asyncio
@@ -20,12 +19,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.ship.broker import Broker
-from agent.ship.outbox import Outbox, Waiting
-from agent.ship.receipts import Desk, Taken
-from agent.ship.window import Window
+from agent.ship.courier import Counters, Courier
 from shared import envelope, topics
 from shared.clock import Clock
-from shared.errors import ConfigError, StoreError, TrustError
+from shared.errors import ConfigError
 from shared.log import Log
 
 log = Log(__name__)
@@ -41,40 +38,27 @@ _V5, _V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 
 
 @dataclass(slots=True)
-class Counters:
-    """What went over the link since start."""
-
-    sent: int = 0
-    acknowledged: int = 0
-    receipts: int = 0
-    receipts_refused: int = 0
-    connects: int = 0
-    oversize: int = 0
-
-
-@dataclass(slots=True)
 class Uplink:
-    """One broker connection and the window of batches on the way."""
+    """One broker connection under a courier."""
 
     broker: Broker
     agent: str
-    outbox: Outbox
-    desk: Desk
+    courier: Courier
     clock: Clock
-    window: Window
     birth: Callable[[], dict[str, object]]
-    counters: Counters = field(default_factory=Counters)
     connected: bool = False
     protocol: MQTTProtocolVersion = _V5
     first_retry: float = FIRST_RETRY  # [s]
     _client: mqtt.Client | None = None
-    _limit: int = envelope.LIMIT
-    _rejected: set[bytes] = field(default_factory=set)
-    _parked: set[int] = field(default_factory=set)
     _inbox: asyncio.Queue[tuple[str, Any]] = field(default_factory=asyncio.Queue)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _understood: bool = False  # whether the broker speaks the version that was tried
     _over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def counters(self) -> Counters:
+        """Return what went over the link since start."""
+        return self.courier.counters
 
     def kick(self) -> None:
         """Send soon: something was sealed."""
@@ -172,8 +156,8 @@ class Uplink:
                 self._on_connect(*value)
             elif kind == "disconnect":
                 self._on_disconnect(*value)
-            else:
-                self._on_message(value.payload)
+            elif self.courier.take(value.payload):
+                self.kick()
 
     def _on_connect(self, client: mqtt.Client, reason: Any, properties: Properties | None) -> None:  # noqa: ANN401 - paho's
         if client is not self._client:
@@ -184,13 +168,10 @@ class Uplink:
             self._over.set()
             return
         self.connected = True
-        self.counters.connects += 1
         allowed = getattr(properties, "MaximumPacketSize", None)
-        self._limit = min(envelope.LIMIT, allowed - _OVERHEAD) if allowed else envelope.LIMIT
+        self.courier.connected(allowed - _OVERHEAD if allowed else envelope.LIMIT)
         client.subscribe(topics.receipt(self.agent), qos=1)
         client.publish(topics.state(self.agent), self._state(alive=True), qos=1, retain=True)
-        self.window.reset()
-        self._parked.clear()
         log.info("broker_connected", broker=self.broker.url, protocol=self.protocol.name)
         self.kick()
 
@@ -198,37 +179,6 @@ class Uplink:
         if client is self._client:
             log.warning("broker_lost", broker=self.broker.url, reason=str(reason), protocol=self.protocol.name)
             self._over.set()
-
-    def _on_message(self, payload: bytes) -> None:
-        self.counters.receipts += 1
-        try:
-            taken = self.desk.take(payload.decode("ascii", errors="replace"), self.clock.wall())
-        except TrustError as error:
-            self.counters.receipts_refused += 1
-            log.error(  # noqa: TRY400 - what is not believed is no bug of ours
-                "receipt_refused", reason=error.reason, said=str(error)
-            )
-            return
-        except StoreError as error:  # receipts are cumulative: the next one tells it again
-            log.error("receipt_not_kept", said=str(error))  # noqa: TRY400 - a full disk is no bug of ours
-            return
-        self.counters.acknowledged += taken.acked
-        for rejected in taken.rejected:
-            if rejected.hash not in self._rejected:  # a receipt repeats them; a forger's are among them
-                log.error("batch_rejected", reason=rejected.reason, hash=rejected.hash.hex())
-        self._rejected = {rejected.hash for rejected in taken.rejected}
-        if taken.missing:
-            self._again(taken)
-        if taken.acked or taken.missing:
-            self.kick()
-
-    def _again(self, taken: Taken) -> None:
-        lacking = [
-            one.row
-            for one in self._waiting()
-            if one.epoch == taken.epoch and any(first <= one.seq <= last for first, last in taken.missing)
-        ]
-        self.window.again(lacking, self.clock.boot())
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
@@ -243,26 +193,11 @@ class Uplink:
 
     def _look_every(self) -> float:
         """Return how often to look for batches whose receipt did not come. [s]"""
-        return min(5.0, self.window.patience / 2_000_000)
-
-    def _waiting(self) -> list[Waiting]:
-        return self.outbox.waiting(self.window.size + len(self._parked))
+        return min(5.0, self.courier.window.patience / 2_000_000)
 
     def _send(self, client: mqtt.Client) -> None:
-        waiting = {one.row: one for one in self._waiting() if one.row not in self._parked}
-        for row in self.window.due(list(waiting), self.clock.boot()):
-            one = waiting[row]
-            if one.size > self._limit:
-                self._park(one)
-                continue
-            text = self.outbox.batch(one.epoch, one.seq)
+        for text in self.courier.due():
             client.publish(topics.batch(self.agent), text, qos=1, properties=self._expiry())
-            self.counters.sent += 1
-
-    def _park(self, one: Waiting) -> None:
-        self._parked.add(one.row)
-        self.counters.oversize += 1
-        log.error("batch_over_broker_limit", seq=one.seq, bytes=one.size, limit=self._limit)
 
     def _expiry(self) -> Properties | None:
         """Return an hour of message expiry: the outbox sends again anyway, so the broker's queue stays bounded."""

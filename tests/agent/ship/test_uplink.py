@@ -14,6 +14,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from agent.ship.broker import Broker
+from agent.ship.courier import Courier
 from agent.ship.receipts import Desk
 from agent.ship.uplink import Uplink
 from agent.ship.window import Window
@@ -82,9 +83,8 @@ def side(mosquitto: Mosquitto, gate: Gateway) -> Iterator[Side]:
 def _uplink(gate: Gateway, broker: Broker, *, window: int = 16, patience_s: float = 0.4) -> Uplink:
     public = gate.collector.signer.verifier
     desk = Desk(gate.outbox, AGENT, "central", {public.kid: public})
-    made = Uplink(
-        broker, AGENT, gate.outbox, desk, SystemClock(), Window(window, round(patience_s * 1e6)), lambda: {"boot": "b"}
-    )
+    courier = Courier(gate.outbox, desk, SystemClock(), Window(window, round(patience_s * 1e6)))
+    made = Uplink(broker, AGENT, courier, SystemClock(), lambda: {"boot": "b"})
     made.first_retry = 0.1
     return made
 
@@ -189,7 +189,7 @@ def test_a_retained_receipt_is_read_at_connect(mosquitto: Mosquitto, gate: Gatew
 
     async def run() -> None:
         uplink = _uplink(gate, Broker(mosquitto.url))
-        uplink.window.size = 0  # nothing is sent: only what is retained can mark
+        uplink.courier.window.size = 0  # nothing is sent: only what is retained can mark
         async with _running(uplink):
             await _until(lambda: not _waiting(gate), "marked")
             assert uplink.counters.sent == 0

@@ -1,0 +1,111 @@
+"""What the agent sends, and what it does with what comes back: the protocol's end at the site, without a network.
+
+Rules of this file: the outbox is the only queue; only a believed receipt marks anything; what is larger than a link
+takes is parked, never looped. Told the time; transports (MQTT, the simulation) only carry what `due` gives and hand
+over what arrives.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from agent.ship.outbox import Outbox, Waiting
+from agent.ship.receipts import Desk, Taken
+from agent.ship.window import Window
+from shared import envelope
+from shared.clock import Clock
+from shared.errors import StoreError, TrustError
+from shared.log import Log
+
+log = Log(__name__)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What went over the link since start."""
+
+    sent: int = 0
+    acknowledged: int = 0
+    receipts: int = 0
+    receipts_refused: int = 0
+    connects: int = 0
+    oversize: int = 0
+
+
+@dataclass(slots=True)
+class Courier:
+    """Batches on the way of one agent."""
+
+    outbox: Outbox
+    desk: Desk
+    clock: Clock
+    window: Window
+    counters: Counters = field(default_factory=Counters)
+    limit: int = envelope.LIMIT  # largest batch that the link takes [bytes]
+    _rejected: set[bytes] = field(default_factory=set)
+    _parked: set[int] = field(default_factory=set)
+
+    def connected(self, limit: int = envelope.LIMIT) -> None:
+        """Begin anew: the link is a new one, and nothing is on it. [bytes]"""
+        self.counters.connects += 1
+        self.limit = min(envelope.LIMIT, limit)
+        self.window.reset()
+        self._parked.clear()
+
+    def due(self) -> Iterator[str]:
+        """Give the batches to send now, lowest first; each counts as sent when it is given.
+
+        Raises:
+            StoreError: the outbox cannot be read.
+        """
+        waiting = {one.row: one for one in self._waiting() if one.row not in self._parked}
+        for row in self.window.due(list(waiting), self.clock.boot()):
+            one = waiting[row]
+            if one.size > self.limit:
+                self._park(one)
+                continue
+            text = self.outbox.batch(one.epoch, one.seq)
+            if text is not None:
+                self.counters.sent += 1
+                yield text
+
+    def _waiting(self) -> list[Waiting]:
+        return self.outbox.waiting(self.window.size + len(self._parked))
+
+    def _park(self, one: Waiting) -> None:
+        self._parked.add(one.row)
+        self.counters.oversize += 1
+        log.error("batch_over_broker_limit", seq=one.seq, bytes=one.size, limit=self.limit)
+
+    def take(self, octets: bytes) -> bool:
+        """Take what came as a receipt; return whether there may be something to send now."""
+        self.counters.receipts += 1
+        try:
+            taken = self.desk.take(octets.decode("ascii", errors="replace"), self.clock.wall())
+        except TrustError as error:
+            self.counters.receipts_refused += 1
+            log.error(  # noqa: TRY400 - what is not believed is no bug of ours
+                "receipt_refused", reason=error.reason, said=str(error)
+            )
+            return False
+        except StoreError as error:  # receipts are cumulative: the next one tells it again
+            log.error("receipt_not_kept", said=str(error))  # noqa: TRY400 - a full disk is no bug of ours
+            return False
+        self.counters.acknowledged += taken.acked
+        self._tell_rejected(taken)
+        if taken.missing:
+            self._again(taken)
+        return bool(taken.acked or taken.missing)
+
+    def _tell_rejected(self, taken: Taken) -> None:
+        for rejected in taken.rejected:
+            if rejected.hash not in self._rejected:  # a receipt repeats them; a forger's are among them
+                log.error("batch_rejected", reason=rejected.reason, hash=rejected.hash.hex())
+        self._rejected = {rejected.hash for rejected in taken.rejected}
+
+    def _again(self, taken: Taken) -> None:
+        lacking = [
+            one.row
+            for one in self._waiting()
+            if one.epoch == taken.epoch and any(first <= one.seq <= last for first, last in taken.missing)
+        ]
+        self.window.again(lacking, self.clock.boot())
