@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from collector.intake.intake import Message
 from shared.errors import ConfigError
 from shared.log import Log
 
@@ -25,7 +26,7 @@ log = Log(__name__)
 V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 KEEPALIVE = 30  # [s]
 SESSION_LIFE = 7 * 24 * 3600  # [s]
-RECEIVE_MAXIMUM = 64
+RECEIVE_MAXIMUM = 1024
 MOST_BYTES = 300_000
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0  # [s]
 ANSWER_WITHIN = 10.0  # [s]
@@ -73,15 +74,6 @@ class Broker:
                 f"mqtt: certificates cannot be used: {error}; check ca_file, cert_file, key_file"
             ) from error
         return context
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What the broker delivered; `acknowledge` tells it, on the connection that brought it, that it is done."""
-
-    topic: str
-    octets: bytes
-    acknowledge: Callable[[], None]
 
 
 class Link:

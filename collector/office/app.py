@@ -3,7 +3,7 @@
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from collector.intake.inlet import Counters
+from collector.intake.intake import Counters
 from collector.office import access, problems
 from collector.office.api import (
     agents,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from collector.intake.inlet import Counters
+from collector.intake.intake import Counters
 from collector.parts import Parts
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from collector.intake.inlet import Counters
+from collector.intake.intake import Counters
 from collector.office.api import agents, releases
 from collector.office.api.agents import Agent
 from collector.office.web import fleet
