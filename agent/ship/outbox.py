@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from shared import failpoint
 from shared.batch import Place, Seen
 from shared.envelope import digest
 from shared.errors import StoreError
@@ -199,6 +200,8 @@ class Outbox:
                     self._put("config", head.seq + 1)
             for name, value in (kept or {}).items():
                 self._put(name, value)
+            failpoint.reach("agent.before_commit")
+        failpoint.reach("agent.after_commit")
         return sealed
 
     # -- sending -----------------------------------------------------------------------------------------------------
@@ -240,6 +243,8 @@ class Outbox:
                 "INSERT OR REPLACE INTO seen (size, log, root, at) VALUES (?, ?, ?, ?)",
                 (seen.size, seen.log, seen.root, at),
             )
+            failpoint.reach("agent.before_mark")
+        failpoint.reach("agent.after_mark")
         return done.rowcount
 
     def seen(self, *sizes: int) -> dict[int, Seen]:
@@ -276,6 +281,8 @@ class Outbox:
             old = "created < ? AND acked IS NOT NULL AND id < (SELECT MAX(id) FROM batch)"
             done = self._db.execute(f"DELETE FROM batch WHERE {old}", (before,))  # noqa: S608 - a literal of this line
             self._db.execute("DELETE FROM seen WHERE at < ? AND size < (SELECT MAX(size) FROM seen)", (before,))
+            failpoint.reach("agent.before_prune")
+        failpoint.reach("agent.after_prune")
         return done.rowcount
 
     @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agent.ship.outbox import Head, Maker, Outbox, Sealed
 from agent.ship.parts import fitting
-from shared import __version__, envelope
+from shared import __version__, envelope, failpoint
 from shared.batch import Batch, Body, ClockState, Config, Seen, encode
 from shared.clock import Clock
 from shared.keys import Signer
@@ -56,7 +56,11 @@ class Sealer:
 
     def _maker(self, kind: str, body: Body, now: _Moment) -> Maker:
         def make(head: Head) -> tuple[str, str]:
-            return kind, envelope.seal(self._payload(head, kind, body, now), envelope.BATCH, self.signer)
+            payload = self._payload(head, kind, body, now)
+            failpoint.reach("agent.before_sign")
+            text = envelope.seal(payload, envelope.BATCH, self.signer)
+            failpoint.reach("agent.after_sign")
+            return kind, text
 
         return make
 

@@ -20,7 +20,7 @@ from paho.mqtt.properties import Properties
 
 from agent.ship.broker import Broker
 from agent.ship.courier import Counters, Courier
-from shared import envelope, topics
+from shared import envelope, failpoint, topics
 from shared.clock import Clock
 from shared.errors import ConfigError
 from shared.log import Log
@@ -197,7 +197,9 @@ class Uplink:
 
     def _send(self, client: mqtt.Client) -> None:
         for text in self.courier.due():
+            failpoint.reach("agent.before_publish")
             client.publish(topics.batch(self.agent), text, qos=1, properties=self._expiry())
+            failpoint.reach("agent.after_publish")
 
     def _expiry(self) -> Properties | None:
         """Return an hour of message expiry: the outbox sends again anyway, so the broker's queue stays bounded."""

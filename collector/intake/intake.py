@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from collector.intake.authentic import Arrival
 from collector.intake.ledger import Ledger, Taken
-from shared import topics
+from shared import failpoint, topics
 from shared.batch import NAME
 from shared.errors import Malformed, StoreError
 from shared.log import Log
@@ -110,9 +110,13 @@ class Intake:
 
     def _settle(self, messages: Sequence[Message], taken: Taken) -> None:
         self._count(taken)
+        failpoint.reach("collector.before_receipt")
         self._tell(taken.receipts)
+        failpoint.reach("collector.after_receipt")
         for one in messages:
+            failpoint.reach("collector.before_puback")
             one.acknowledge()
+            failpoint.reach("collector.after_puback")
 
     def _count(self, taken: Taken) -> None:
         self.counters.stored += taken.stored

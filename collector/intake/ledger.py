@@ -17,6 +17,7 @@ from collector.intake.keyring import Enrolled
 from collector.intake.log import Log
 from collector.intake.round import Outcome, Round
 from collector.store.engine import Store
+from shared import failpoint
 from shared.clock import Clock
 from shared.envelope import Envelope
 
@@ -42,13 +43,17 @@ class Ledger:
         Raises:
             StoreError: the database refuses; nothing has happened, and the group may be given again.
         """
+        failpoint.reach("collector.before_verify")
         believed = self._believe(arrivals)
+        failpoint.reach("collector.after_verify")
         with self.store.write() as connection:
             tail = self.log.tail(connection, self.clock.wall())
             group = Round(connection, self.log, tail)
             group.expect(believed)
             outcomes = [group.refuse(one) if isinstance(one, Refused) else group.take(one) for one in believed]
             group.write()
+            failpoint.reach("collector.before_commit")
+        failpoint.reach("collector.after_commit")
         self.log.remember(tail)
         return Taken(tuple(outcomes), self._receipts(group.spoke), group.stored)
 
