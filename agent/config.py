@@ -20,6 +20,7 @@ Serial = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 LENGTHS = (60, 300, 600, 900, 1800, 3600)
 LAB_LENGTHS = (1, 2, 5, 10, 15, 30)
 LONGEST_SEAL = 900  # [s]
+Assurance = Literal["software", "tpm", "secure_element"]
 Role = Literal["grid", "generation", "storage", "load", "tenant", "check"]
 
 
@@ -56,6 +57,31 @@ class Uplink(Strict):
         if self.password_file and not self.username:
             raise ValueError("password_file without username; set both or none")
         return self
+
+
+class Signing(Strict):
+    """Where the signing key lives; without this table in a file below data_dir."""
+
+    pkcs11_module: str | None = Field(default=None, min_length=1, description="library of the token, an absolute path")
+    token: str | None = Field(default=None, min_length=1, max_length=32, description="label of the token")
+    key: str = Field(default="wattseal", min_length=1, max_length=64, description="label of the key pair in it")
+    pin_file: str | None = Field(default=None, description="file with the PIN; never the PIN itself")
+    assurance: Assurance = Field(default="software", description="what is claimed at enrolment; a claim is no proof")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if (self.pkcs11_module is None) != (self.token is None):
+            raise ValueError("pkcs11_module and token belong together; set both or none")
+        if self.pkcs11_module is None and (self.assurance != "software" or self.pin_file):
+            raise ValueError("a key in a file is software and has no PIN; set pkcs11_module and token")
+        return self
+
+    @field_validator("pkcs11_module")
+    @classmethod
+    def _absolute(cls, text: str | None) -> str | None:
+        if text is not None and not text.startswith("/"):
+            raise ValueError("write an absolute path, as /usr/lib/softhsm/libsofthsm2.so")
+        return text
 
 
 class Meter(Strict):
@@ -125,6 +151,7 @@ class Site(Strict):
         default="", description='loopback address for Prometheus, as "127.0.0.1:9464"; "" is off'
     )
     uplink: Uplink
+    signing: Signing | None = None
     modbus_tcp: dict[Id, ModbusTcp] = Field(default_factory=dict)
     modbus_rtu: dict[Id, ModbusRtu] = Field(default_factory=dict)
     modbus_rtu_tcp: dict[Id, ModbusRtuTcp] = Field(default_factory=dict)

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from agent import office
 from agent.config import Site
+from agent.keystore import store
 from agent.office import Answer
 from agent.ship.outbox import Outbox
 from shared import envelope, keys, record, strictjson
 from shared.errors import ConfigError, LinkDown, TrustError
-from shared.keys import FileSigner, Verifier
+from shared.keys import Signer, Verifier
 from shared.record import Enrolment
 
 _PENDING = "enrolment_pending"
@@ -98,19 +99,15 @@ def look(site: Site, outbox: Outbox) -> Standing:
     return _take(site, outbox, _key(site, make=False), answer)
 
 
-def _key(site: Site, *, make: bool) -> FileSigner:
+def _key(site: Site, *, make: bool) -> Signer:
     try:
-        try:
-            return keys.load(site.keys)  # a credential of the service manager counts, too
-        except ConfigError:
-            if not make or (site.keys / "signing.key").exists():
-                raise
-            return keys.create(site.keys)
+        kept = store.of(site)
+        return kept.create(store.FIRST) if make and not kept.holds(store.FIRST) else kept.load(store.FIRST)
     except OSError as error:
         raise ConfigError(f"{site.keys}: {error.strerror}; give data_dir to the agent's user") from error
 
 
-def _take(site: Site, outbox: Outbox, key: FileSigner, answer: Answer) -> Standing:
+def _take(site: Site, outbox: Outbox, key: Signer, answer: Answer) -> Standing:
     mark = keys.fingerprint(key.kid)
     if answer.state == "pending":
         return Standing("pending", mark)
@@ -162,7 +159,7 @@ def _check(site: Site, found: Enrolment, kid: str) -> None:
         raise ConfigError(f'the collector calls itself "{found.collector}"; name it in uplink.collectors')
 
 
-def standing(site: Site, outbox: Outbox) -> tuple[Enrolment, FileSigner]:
+def standing(site: Site, outbox: Outbox) -> tuple[Enrolment, Signer]:
     """Return the enrolment in force and its key, looking for a pending one first.
 
     Raises:

@@ -6,7 +6,7 @@ from agent.acquire.points import Part, Point, Profile
 from agent.config import Site
 from agent.ship.seal import SOFTWARE
 
-_SECRET = {"username", "password_file", "key_file"}
+_SECRET = {"username", "password_file", "key_file", "pin_file"}
 
 
 def effective(site: Site, profiles: dict[str, Profile]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from agent.acquire import nodes_file
 from agent.acquire.points import Profile, narrow
 from agent.acquire.profile import find_profile
 from agent.buses import ModbusRtu, ModbusRtuTcp, ModbusTcp, ModbusTls, ModbusUdp, OpcUa
-from agent.config import Meter, Site, Uplink
+from agent.config import Meter, Signing, Site, Uplink
 from agent.workload import load_of
 from shared import places
 from shared.errors import ConfigError
@@ -20,10 +20,11 @@ from shared.places import Document
 from shared.places import Path as Keys
 
 _TABLES: dict[str, type[BaseModel]] = {
-    "meter": Meter, "uplink": Uplink, "opcua": OpcUa, "modbus_tcp": ModbusTcp, "modbus_rtu": ModbusRtu,
+    "meter": Meter, "uplink": Uplink, "signing": Signing, "opcua": OpcUa,
+    "modbus_tcp": ModbusTcp, "modbus_rtu": ModbusRtu,
     "modbus_rtu_tcp": ModbusRtuTcp, "modbus_udp": ModbusUdp, "modbus_tls": ModbusTls,
 }  # fmt: skip
-_BUSES = [name for name in _TABLES if name not in ("meter", "uplink")]
+_BUSES = [name for name in _TABLES if name not in ("meter", "uplink", "signing")]
 
 
 def load(path: Path) -> tuple[Site, dict[str, Profile]]:

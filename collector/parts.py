@@ -12,7 +12,7 @@ from collector.store.engine import Store, open_store
 from collector.store.migrate import migrate
 from shared import keys
 from shared.clock import Clock
-from shared.keys import FileSigner
+from shared.keys import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Parts:
 
     config: Collector
     clock: Clock
-    signer: FileSigner
+    signer: Signer
     store: Store
     log: Log
     ledger: Ledger

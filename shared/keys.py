@@ -49,7 +49,11 @@ def unb64url(text: str) -> bytes:
 
 
 class Signer(Protocol):
-    """Whatever holds a private key: a file today, a TPM or PKCS#11 token later."""
+    """Whatever holds a private key: a file, or a token that never gives it away."""
+
+    @property
+    def verifier(self) -> "Verifier":
+        """Return the public key."""
 
     @property
     def alg(self) -> Algorithm:

@@ -15,7 +15,7 @@ from shared import batch, envelope, keys, merkle, receipt, record
 from shared.batch import ClockState, Event, Head
 from shared.clock import Clock
 from shared.errors import ReadError
-from shared.keys import FileSigner
+from shared.keys import FileSigner, Signer
 from shared.receipt import Checkpoint, Consistency, Receipt
 from shared.record import Record
 
@@ -32,7 +32,7 @@ class LittleCollector:
         self.ring: dict[str, keys.Verifier] = {}
         self.prev: dict[str, bytes] = {}
 
-    def enrol(self, agent: str, site: str, signer: FileSigner) -> str:
+    def enrol(self, agent: str, site: str, signer: Signer) -> str:
         """Return the enrolment record of an agent, now a leaf."""
         self.ring[signer.kid] = signer.verifier
         body: dict[str, object] = {
