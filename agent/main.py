@@ -21,11 +21,13 @@ from agent.measure.clockwatch import ClockWatch
 from agent.measure.recorded import keeper
 from agent.measure.refill import Refill
 from agent.settings import effective
+from agent.ship import trust
 from agent.ship.broker import Broker
 from agent.ship.courier import Courier
 from agent.ship.outbox import Outbox, Sealed
 from agent.ship.receipts import Desk
 from agent.ship.seal import Sealer
+from agent.ship.trust import Trust
 from agent.ship.uplink import Uplink
 from agent.ship.window import Window
 from shared import systemd
@@ -76,8 +78,9 @@ def _assemble(
         lambda: watch.state(clock.discipline()),
     )  # fmt: skip
     broker = _broker(site)
-    desk = Desk(outbox, site.agent, enrolled.collector, {enrolled.collector_key.kid: enrolled.collector_key})
-    courier = Courier(outbox, desk, clock, Window(site.uplink.window, PATIENCE))
+    known = Trust(outbox, enrolled, trust.ring(trust.newest(outbox, enrolled)))
+    desk = Desk(outbox, site.agent, enrolled.collector, known.keys)
+    courier = Courier(outbox, desk, clock, Window(site.uplink.window, PATIENCE), known)
     uplink = Uplink(broker, site.agent, courier, clock, lambda: _birth(outbox, clock))
     watch.see(clock.boot(), clock.wall())
     refill = _refill(site, profiles)

@@ -19,7 +19,7 @@ from collector.intake.mqtt import Broker
 from collector.intake.users import COLLECTOR, Users
 from collector.parts import Parts
 from shared import systemd
-from shared.errors import ConfigError, StoreError
+from shared.errors import ConfigError, Fenced, StoreError
 from shared.log import Log
 
 log = Log(__name__)
@@ -98,6 +98,8 @@ class Worker:
             while not self._stopping.is_set():
                 self._once()
                 self._stopping.wait(self._every)
+        except Fenced as error:  # nothing is wrong here: `serve` ends the program
+            self.fault = error
         except Exception as error:  # the outermost boundary of this thread: `serve` sees `fault` and stops
             self.fault = error
             log.error("worker_failed", worker=self._thread.name, said=repr(error))  # noqa: TRY400 - raised again below

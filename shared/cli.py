@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from shared import __version__
-from shared.errors import ConfigError, TrustError, WattsealError
+from shared.errors import ConfigError, Fenced, TrustError, WattsealError
 from shared.keys import load_ring
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def main() -> NoReturn:
         sys.exit(USAGE)
     except click.Abort:
         sys.exit(130)
-    except ConfigError as error:
+    except (ConfigError, Fenced) as error:
         click.echo(str(error), err=True)
         sys.exit(CONFIG)
     except WattsealError as error:

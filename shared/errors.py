@@ -5,6 +5,7 @@ WattsealError
 ├── ReadError        a meter gave no usable answer; the next cycle repairs it
 ├── LinkDown         a broker or collector cannot be reached; it is tried again
 ├── StoreError       a database or a disk refuses; a person looks at the machine
+├── Fenced           another collector has taken the log over; this one stops, exit code 78, no restart
 └── TrustError       what arrived cannot be believed; the bytes are kept, the content is refused
     ├── Malformed        not in the published form
     ├── UnknownSigner    no key is known for the key id
@@ -35,6 +36,10 @@ class LinkDown(WattsealError):  # noqa: N818 - it names a state, and reads so wh
 
 class StoreError(WattsealError):
     """A database or disk does not take or give what it should."""
+
+
+class Fenced(WattsealError):  # noqa: N818 - it names a state, and reads so where it is raised
+    """Another collector has taken the log over; whoever is told so must stop and sign nothing more."""
 
 
 class TrustError(WattsealError):

@@ -37,6 +37,8 @@ class Enrolment:
     assurance: str  # software, tpm, secure_element
     collector: str
     collector_key: Verifier
+    next_collector_key: Verifier | None  # believed once the present one is replaced or lost
+    log: str  # the generation of the collector's log that holds the record
 
 
 def seal(record: Record, signer: Signer) -> str:
@@ -79,8 +81,10 @@ def enrolment(record: Record) -> Enrolment:
         raise Malformed(f"a record of kind {record.kind!r} where an enrolment belongs")
     body = strictjson.members(record.body, ENROLMENT, "enrolment")
     agent, site, assurance = (strictjson.text(body[key], key, 64) for key in ("agent", "site", "assurance"))
+    following = body["next_collector_key"]
     return Enrolment(
-        agent, site, from_jwk(body["key"]), assurance, record.collector, from_jwk(body["collector_key"])
+        agent, site, from_jwk(body["key"]), assurance, record.collector, from_jwk(body["collector_key"]),
+        None if following is None else from_jwk(following), record.log,
     )  # fmt: skip
 
 

@@ -22,6 +22,11 @@ def receipt(agent: str) -> str:
     return f"{ROOT}/{agent}/down/receipt"
 
 
+def records(agent: str) -> str:
+    """Return the topic of the records that an agent must know of (retained): a restored log, a new collector key."""
+    return f"{ROOT}/{agent}/down/records"
+
+
 def agent_of(topic: str) -> str:
     """Return the agent that a topic belongs to.
 

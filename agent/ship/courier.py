@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from agent.ship.outbox import Outbox, Waiting
 from agent.ship.receipts import Desk, Taken
+from agent.ship.trust import Trust
 from agent.ship.window import Window
 from shared import envelope
 from shared.clock import Clock
@@ -39,8 +40,10 @@ class Courier:
     desk: Desk
     clock: Clock
     window: Window
+    trust: Trust | None = None  # None: what the collector announces is not listened to
     counters: Counters = field(default_factory=Counters)
     limit: int = envelope.LIMIT  # largest batch that the link takes [bytes]
+    _refused: bytes | None = None  # the newest receipt that was not believed
     _rejected: set[bytes] = field(default_factory=set)
     _parked: set[int] = field(default_factory=set)
 
@@ -79,9 +82,11 @@ class Courier:
     def take(self, octets: bytes) -> bool:
         """Take what came as a receipt; return whether there may be something to send now."""
         self.counters.receipts += 1
+        self._refused = None
         try:
             taken = self.desk.take(octets.decode("ascii", errors="replace"), self.clock.wall())
         except TrustError as error:
+            self._refused = octets
             self.counters.receipts_refused += 1
             log.error(  # noqa: TRY400 - what is not believed is no bug of ours
                 "receipt_refused", reason=error.reason, said=str(error)
@@ -95,6 +100,27 @@ class Courier:
         if taken.missing:
             self._again(taken)
         return bool(taken.acked or taken.missing)
+
+    def learn(self, octets: bytes) -> bool:
+        """Take what came as an announcement; return whether there may be something to send now.
+
+        A receipt that came before the record that explains it is looked at again.
+        """
+        if self.trust is None:
+            return False
+        try:
+            learned = self.trust.learn(octets.decode("ascii", errors="replace"))
+        except TrustError as error:
+            log.error("record_refused", reason=error.reason, said=str(error))  # noqa: TRY400 - no bug of ours
+            return False
+        except StoreError as error:  # it is retained: the next connection brings it again
+            log.error("record_not_kept", said=str(error))  # noqa: TRY400 - a full disk is no bug of ours
+            return False
+        for name, lost in learned.restored:
+            log.warning("log_restored", log=name, lost_leaves=lost, hint="what the collector has lost is sent again")
+        if learned.keys:
+            log.warning("collector_key_changed", keys=len(self.trust.keys))
+        return bool(learned.restored or learned.keys) and self._refused is not None and self.take(self._refused)
 
     def _tell_rejected(self, taken: Taken) -> None:
         for rejected in taken.rejected:

@@ -225,7 +225,7 @@ class Outbox:
             return int(first[0]) - 1
         return int(self._row("SELECT MAX(seq) FROM batch WHERE epoch = ?", (epoch,))[0] or 0)
 
-    def acknowledge(self, epoch: str, seq: int, seen: Seen, at: int) -> int:
+    def acknowledge(self, epoch: str, seq: int, seen: Seen, at: int, *, anew: bool = False) -> int:
         """Mark all batches of an epoch up to a sequence as durable at the collector; return how many were new.
 
         Args:
@@ -233,8 +233,12 @@ class Outbox:
             seq: Its cumulative sequence; 0 marks nothing.
             seen: The checkpoint that the receipt proved; kept as one that this agent vouches for.
             at: Now. [UTC us]
+            anew: The collector was restored: what was sealed after that sequence is lost there and waits again.
         """
         with self._transaction():
+            if anew:
+                self._wait_again(epoch, seq)
+                self._put("followed", seen.log)
             done = self._db.execute(
                 "UPDATE batch INDEXED BY batch_waiting SET acked = ? WHERE epoch = ? AND seq <= ? AND acked IS NULL",
                 (at, epoch, seq),
@@ -246,6 +250,32 @@ class Outbox:
             failpoint.reach("agent.before_mark")
         failpoint.reach("agent.after_mark")
         return done.rowcount
+
+    def _wait_again(self, epoch: str, seq: int) -> None:
+        last = "SELECT MAX(id) FROM batch WHERE epoch = ? AND seq <= ?"
+        first = "SELECT MIN(id) - 1 FROM batch WHERE epoch = ?"
+        self._db.execute(
+            f"UPDATE batch SET acked = NULL WHERE acked IS NOT NULL AND id > COALESCE(({last}), ({first}), 0)",  # noqa: S608 - literals of these lines
+            (epoch, seq, epoch),
+        )
+
+    def follow(self, hop: Mapping[str, object], size: int, seen: Seen) -> None:
+        """Follow the next generation of the log: what was seen beyond its beginning is no longer vouched for.
+
+        Args:
+            hop: What to remember of it; it goes to the end of the kept `lineage`.
+            size: Where it begins. [leaves]
+            seen: The checkpoint that it begins with, under its name; kept if there is no earlier one.
+        """
+        lineage = [*(self.get("lineage") or []), hop]
+        with self._transaction():
+            self._put("lineage", lineage)
+            self._db.execute("DELETE FROM seen WHERE size > ?", (size,))
+            self._db.execute("UPDATE seen SET log = ?", (seen.log,))
+            self._db.execute(
+                "INSERT INTO seen (size, log, root, at) SELECT ?, ?, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM seen)",
+                (seen.size, seen.log, seen.root),
+            )
 
     def seen(self, *sizes: int) -> dict[int, Seen]:
         """Return the verified checkpoints of these sizes and the largest one, by size; empty if there is none yet."""

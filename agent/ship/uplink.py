@@ -156,8 +156,14 @@ class Uplink:
                 self._on_connect(*value)
             elif kind == "disconnect":
                 self._on_disconnect(*value)
-            elif self.courier.take(value.payload):
+            elif self._arrived(value.topic, value.payload):
                 self.kick()
+
+    def _arrived(self, topic: str, payload: bytes) -> bool:
+        """Hand over what came; return whether there may be something to send now."""
+        if topic == topics.records(self.agent):
+            return self.courier.learn(payload)
+        return self.courier.take(payload)
 
     def _on_connect(self, client: mqtt.Client, reason: Any, properties: Properties | None) -> None:  # noqa: ANN401 - paho's
         if client is not self._client:
@@ -170,7 +176,7 @@ class Uplink:
         self.connected = True
         allowed = getattr(properties, "MaximumPacketSize", None)
         self.courier.connected(allowed - _OVERHEAD if allowed else envelope.LIMIT)
-        client.subscribe(topics.receipt(self.agent), qos=1)
+        client.subscribe([(topics.records(self.agent), 1), (topics.receipt(self.agent), 1)])
         client.publish(topics.state(self.agent), self._state(alive=True), qos=1, retain=True)
         log.info("broker_connected", broker=self.broker.url, protocol=self.protocol.name)
         self.kick()

@@ -13,6 +13,7 @@ from collector.intake.intake import GROUP, SHARE, SHARE_BYTES, Counters, Intake,
 from collector.intake.ledger import Ledger
 from collector.intake.mqtt import Broker, Link
 from shared import topics
+from shared.errors import Fenced
 from shared.log import Log
 
 log = Log(__name__)
@@ -93,6 +94,8 @@ class Inlet:
                 self._alive()
                 messages, greets = self._next()
                 self.intake.turn(messages, greets=greets)
+        except Fenced as error:  # nothing is wrong here: main ends the program
+            self.fault = error
         except Exception as error:  # the outermost boundary of this thread: main sees `fault` and stops
             self.fault = error
             raise

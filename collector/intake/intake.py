@@ -25,6 +25,10 @@ GROUP = 64
 #: What may wait of one agent: eight times the default window of an agent, so that repetitions never count against it.
 SHARE = 128
 SHARE_BYTES = 8 * 1024 * 1024
+ROLLED_BACK = (
+    "an agent has verified a longer log than this: the database is an old copy; stop the collector and tell everyone by"
+    " `wattseal collector restore`, so that the agents bring again what is lost"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +77,15 @@ class Intake:
         """
         self.ledger, self.counters, self._publish, self._pause = ledger, Counters(), publish, pause
         self.problem: str | None = None  # what the database says now
+        self.rolled_back = 0  # size of the log that an agent has seen and that is here no more
 
     def turn(self, messages: Sequence[Message], *, greets: bool = False) -> None:
         """Take a group; `greets` tells every agent its newest receipt after it."""
         if messages:
             self._take(messages)
         if greets:
+            for agent, text in self._patiently(self.ledger.announcements) or []:
+                self._publish(topics.records(agent), text)  # before the receipts: they may need it
             self._tell(self._patiently(self.ledger.receipts) or [])
 
     def _take(self, messages: Sequence[Message]) -> None:
@@ -110,6 +117,7 @@ class Intake:
 
     def _settle(self, messages: Sequence[Message], taken: Taken) -> None:
         self._count(taken)
+        self._look_back()
         failpoint.reach("collector.before_receipt")
         self._tell(taken.receipts)
         failpoint.reach("collector.after_receipt")
@@ -132,6 +140,12 @@ class Intake:
             if outcome.verdict == "stored" and outcome.reason is not None:
                 log.warning("batch_not_admitted", agent=outcome.agent, seq=outcome.seq, reason=outcome.reason)
         log.info("batches_taken", arrivals=len(taken.outcomes), stored=taken.stored)
+
+    def _look_back(self) -> None:
+        """Cry out once when an agent has proof of more than the log holds."""
+        if self.ledger.beyond > self.rolled_back:
+            log.error("log_rolled_back", log=self.ledger.log.id, seen=self.ledger.beyond, hint=ROLLED_BACK)
+            self.rolled_back = self.ledger.beyond
 
     def _tell(self, due: Sequence[tuple[str, str]]) -> None:
         for agent, text in due:

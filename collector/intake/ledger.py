@@ -11,7 +11,7 @@ from itertools import starmap
 
 from sqlalchemy import Connection
 
-from collector.intake import authentic, keyring, quarantine, receipts
+from collector.intake import authentic, generation, keyring, quarantine, receipts
 from collector.intake.authentic import Arrival, Authentic, Refused
 from collector.intake.keyring import Enrolled
 from collector.intake.log import Log
@@ -36,12 +36,14 @@ class Ledger:
 
     def __init__(self, store: Store, log: Log, clock: Clock) -> None:
         self.store, self.log, self.clock = store, log, clock
+        self.beyond = 0  # the largest checkpoint that an agent has seen of this log and the log did not reach
 
     def take(self, arrivals: Sequence[Arrival]) -> Taken:
         """Return what became of each arrival, once all of it is durable.
 
         Raises:
             StoreError: the database refuses; nothing has happened, and the group may be given again.
+            Fenced: another collector leads this log; this one must stop.
         """
         failpoint.reach("collector.before_verify")
         believed = self._believe(arrivals)
@@ -55,6 +57,7 @@ class Ledger:
             failpoint.reach("collector.before_commit")
         failpoint.reach("collector.after_commit")
         self.log.remember(tail)
+        self.beyond = max(self.beyond, group.beyond)
         return Taken(tuple(outcomes), self._receipts(group.spoke), group.stored)
 
     def _believe(self, arrivals: Sequence[Arrival]) -> list[Authentic | Refused]:
@@ -75,6 +78,7 @@ class Ledger:
             return ()
         now = self.clock.wall()
         with self.store.read() as connection:
+            self.log.lead(connection)
             point = self.log.checkpoint(connection)
             return tuple(
                 (agent, receipts.write(connection, self.log, agent, epoch, now, point)) for agent, epoch in spoke
@@ -83,7 +87,13 @@ class Ledger:
     def receipts(self) -> list[tuple[str, str]]:
         """Return the newest receipt of every agent, as (agent, text): what a broker is told at each connect."""
         with self.store.read() as connection:
+            self.log.lead(connection)
             return list(receipts.everyone(connection, self.log, self.clock.wall()))
+
+    def announcements(self) -> list[tuple[str, str]]:
+        """Return what agents have to know beside receipts, as (agent, text): of restored logs and new keys."""
+        with self.store.read() as connection:
+            return generation.announcements(connection)
 
     def quarantined(self, connection: Connection) -> int:
         """Return how many refused messages are kept."""

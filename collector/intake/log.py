@@ -16,8 +16,8 @@ from sqlalchemy.exc import IntegrityError
 
 from collector.store.engine import Store
 from collector.store.schema import ledger, ledger_bytes, log_head, log_node
-from shared import envelope, merkle, record
-from shared.errors import ConfigError, StoreError
+from shared import envelope, lineage, merkle, record
+from shared.errors import ConfigError, Fenced, StoreError
 from shared.keys import Signer
 from shared.receipt import Checkpoint
 from shared.record import Record
@@ -28,6 +28,7 @@ _MOST_REMEMBERED = 200_000
 # Built once: to build a statement costs more than to run it.
 _LOCKED = select(log_head.c.size, log_head.c.time, log_head.c.fence).with_for_update()
 _SIZE = select(log_head.c.size)
+_FENCE = select(log_head.c.fence)
 _MOVE = update(log_head).where(log_head.c.id == _HEAD)
 _ADD, _ADD_BYTES, _ADD_NODES = insert(ledger), insert(ledger_bytes), insert(log_node)
 
@@ -140,7 +141,7 @@ class Log:
             )
 
     def _made(self) -> tuple[str, int]:
-        origin = f"wattseal/{self.collector}/1"
+        origin = lineage.origin(self.collector, 1)
         try:
             with self.store.write() as connection:
                 connection.execute(insert(log_head).values(id=_HEAD, log=origin, generation=1, size=0, time=0, fence=1))
@@ -153,12 +154,36 @@ class Log:
         """Return the end of the log for appending, locked until the transaction ends.
 
         Raises:
-            StoreError: another collector has taken the log over.
+            Fenced: another collector has taken the log over.
         """
         size, time, fence = connection.execute(_LOCKED).one()
-        if fence != self.fence:
-            raise StoreError(f"log {self.id}: another collector has taken it over; this one must stop")
+        self._lead(fence)
         return Tail(connection, self, Head(size, time), now)
+
+    def lead(self, connection: Connection) -> None:
+        """Make sure that this program may still speak for the log: nothing is signed before.
+
+        Raises:
+            Fenced: another collector has taken the log over.
+        """
+        self._lead(connection.execute(_FENCE).scalar_one())
+
+    def _lead(self, fence: int) -> None:
+        if fence != self.fence:
+            raise Fenced(
+                f"log {self.id}: another collector has taken it over (fence {fence}, this one has {self.fence}); "
+                "this one stops: start it again only if it is the one that shall lead"
+            )
+
+    def renew(self, connection: Connection, origin: str) -> None:
+        """Go on under another name with the next fencing number: whoever holds the old one appends no more.
+
+        The caller's transaction must commit, or this object is of no use any more.
+        """
+        fence = connection.execute(_LOCKED).one().fence + 1
+        number = lineage.number(origin)
+        connection.execute(_MOVE, {"log": origin, "generation": number, "fence": fence})
+        self.id, self.fence = origin, fence
 
     def append(self, connection: Connection, leaves: Iterable[Leaf], now: int) -> list[int]:
         """Return the positions of new leaves, written in the caller's transaction. now: [UTC us]"""

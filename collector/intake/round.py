@@ -6,15 +6,16 @@ changes is kept here, so that the next arrival sees it, and written at the end i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, insert, select, update
 
-from collector.intake import admit, authentic, keyring, quarantine
+from collector.intake import admit, authentic, generation, keyring, quarantine
 from collector.intake.admit import Chain, Decision, Opening, State, Verdict
 from collector.intake.authentic import Arrival, Authentic, Refused, printable
 from collector.intake.log import Leaf, Log, Tail, message_hash
 from collector.store import schema
-from shared import batch, envelope
+from shared import batch, envelope, lineage
 from shared.batch import Config, Head, Place, Seen
 from shared.errors import Malformed
 
@@ -73,6 +74,7 @@ class _Speaker:
     site: str
     epoch: str | None
     seen: int | None
+    followed: int | None
     fresh: bool
     heard: bool = False
 
@@ -83,6 +85,7 @@ class Round:
     def __init__(self, connection: Connection, log: Log, tail: Tail) -> None:
         self.connection, self.log, self.tail = connection, log, tail
         self.stored = 0
+        self.beyond = 0  # the largest checkpoint of this log that an agent has seen and the log does not reach
         self._known: set[bytes] = set()
         self._states: dict[str, str] = {}
         self._chains: dict[Epoch, _Row] = {}
@@ -123,7 +126,7 @@ class Round:
         if not agents:
             return
         for row in self.connection.execute(_SPEAKERS, {"agents": list(agents)}):
-            self._speakers[row.agent] = _Speaker(row.site, row.epoch, row.seen_size, fresh=False)
+            self._speakers[row.agent] = _Speaker(row.site, row.epoch, row.seen_size, row.followed, fresh=False)
 
     def _read_waiting(self, agents: set[str]) -> None:
         self._waiting = {agent: {} for agent in agents}
@@ -150,7 +153,7 @@ class Round:
         if one.head is None:
             return self._unreadable(one)
         outcome = self._decide(one, one.head)
-        self._hear(one.head)
+        self._hear(one.head, outcome)
         if outcome.verdict == "stored":
             self._follow((one.head.agent, one.head.epoch))
         return outcome
@@ -227,16 +230,27 @@ class Round:
             row.last, row.moved = position, True
         return position
 
-    def _hear(self, head: Head) -> None:
+    def _hear(self, head: Head, outcome: Outcome) -> None:
         """Note who spoke, and the largest checkpoint of this log that it has verified."""
-        speaker = self._speakers.setdefault(head.agent, _Speaker(head.site, head.epoch, None, fresh=True))
+        speaker = self._speakers.setdefault(head.agent, _Speaker(head.site, head.epoch, None, None, fresh=True))
         speaker.epoch, speaker.heard = head.epoch, True
         if self._is_ours(head.seen) and head.seen is not None and head.seen.size > (speaker.seen or 0):
             speaker.seen = head.seen.size
+        if outcome.state == State.ADMITTED and head.seen is not None and head.seen.log == self.log.id:
+            speaker.followed = lineage.number(self.log.id)
         self._owe((head.agent, head.epoch))
 
     def _is_ours(self, seen: Seen | None) -> bool:
-        return seen is not None and seen.log == self.log.id and seen.size <= self.tail.size
+        if seen is None:
+            return False
+        if seen.log != self.log.id:
+            return seen.size <= self._ancestors.get(seen.log, -1)
+        self.beyond = max(self.beyond, seen.size if seen.size > self.tail.size else 0)
+        return seen.size <= self.tail.size
+
+    @cached_property
+    def _ancestors(self) -> dict[str, int]:
+        return generation.ancestors(self.connection)
 
     def _set_aside(self, one: Authentic, head: Head, message: bytes) -> Outcome:
         waiting = self._waiting[head.agent]
@@ -276,7 +290,7 @@ class Round:
         if one.head is None:
             return None
         outcome = self._decide(one, one.head)
-        self._hear(one.head)
+        self._hear(one.head, outcome)
         return outcome
 
     def _openings(self, agent: str) -> list[bytes]:
@@ -334,7 +348,10 @@ class Round:
             self.connection.execute(_HEARD, rows)
 
     def _speaker_row(self, name: str, one: _Speaker) -> dict[str, object]:
-        return {"agent": name, "site": one.site, "epoch": one.epoch, "seen_size": one.seen, "last_at": self.tail.time}
+        return {
+            "agent": name, "site": one.site, "epoch": one.epoch, "seen_size": one.seen, "followed": one.followed,
+            "last_at": self.tail.time,
+        }  # fmt: skip
 
 
 def _chain_row(key: Epoch, row: _Row) -> dict[str, object]:

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from shared.errors import ConfigError, LinkDown, StoreError, TrustError, WrongIdentity
+from shared.errors import ConfigError, Fenced, LinkDown, StoreError, TrustError, WrongIdentity
 
 MEDIA = "application/problem+json"
 #: Status: the end of `type`, and the title.
@@ -74,6 +74,7 @@ def install(app: FastAPI) -> None:
         (WrongIdentity, 403),
         (TrustError, 400),
         (StoreError, 503),
+        (Fenced, 503),
         (LinkDown, 503),
     ):
         app.add_exception_handler(kind, _ours(status))

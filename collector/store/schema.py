@@ -106,6 +106,7 @@ keyring = Table(
     Column("enrolment_position", BigInteger),
     Column("enrolment_hash", LargeBinary(32)),  # what seq 1 of each epoch names as its predecessor
     Column("revoked_position", BigInteger),
+    Column("reenrolment_position", BigInteger),  # of the record that told it a newer collector key
 )
 
 token = Table(
@@ -125,6 +126,7 @@ agent = Table(
     Column("site", Text, nullable=False),
     Column("epoch", Text),  # of the batch taken last
     Column("seen_size", BigInteger),  # the largest checkpoint of this log that it reported
+    Column("followed", Integer),  # the newest generation of this log that an admitted batch of it names
     Column("last_at", BigInteger),
 )
 

@@ -4,7 +4,7 @@ from sqlalchemy import text, update
 from collector.intake.log import Log
 from collector.store.schema import log_head
 from shared import merkle, record
-from shared.errors import ConfigError, StoreError
+from shared.errors import ConfigError, Fenced, StoreError
 from tests.collector.conftest import Centre
 
 NOW = 1_772_460_000_000_000
@@ -93,7 +93,7 @@ def test_what_was_rolled_back_was_never_there(centre: Centre) -> None:
 def test_a_writer_that_was_overtaken_may_not_append(centre: Centre) -> None:
     with centre.store.write() as connection:
         connection.execute(update(log_head).values(fence=2))
-    with pytest.raises(StoreError, match="another collector has taken it over"):
+    with pytest.raises(Fenced, match="another collector has taken it over"):
         write(centre, 1)
     assert leaves(centre) == []
 

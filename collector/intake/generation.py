@@ -1,0 +1,96 @@
+"""Generations of the log: taking it over, opening the next one after a restore, and telling the agents.
+
+Rules of this file: a takeover and a new generation both raise the fencing number in their own transaction, so that of
+two collectors that believe they lead exactly one signs; a new generation begins with the signed record of what it
+continues (`shared.lineage`).
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from collector.intake.log import Log
+from collector.store.engine import Store
+from collector.store.schema import keyring, ledger, ledger_bytes
+from shared import lineage
+from shared.errors import ConfigError
+from shared.receipt import Checkpoint
+
+_RESTORES = (
+    select(ledger.c.position, ledger_bytes.c.jws)
+    .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
+    .where(ledger.c.typ == "record", ledger.c.kind == "restore")
+    .order_by(ledger.c.position)
+)
+_ENROLMENTS = (
+    select(ledger.c.position, ledger_bytes.c.jws, keyring.c.kid, keyring.c.enrolment_position)
+    .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
+    .join(keyring, keyring.c.reenrolment_position == ledger.c.position)
+    .where(keyring.c.role == "agent", keyring.c.state == "approved")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A new generation: its name, the position of its first leaf, and what it continues."""
+
+    log: str
+    position: int
+    before: Checkpoint
+
+
+def take_over(store: Store, log: Log) -> int:
+    """Return the new fencing number of a log that is led from here on; what led it before stops at its next append."""
+    with store.write() as connection:
+        log.renew(connection, log.id)
+    return log.fence
+
+
+def restore(store: Store, log: Log, *, number: int | None, reason: str, by: str, now: int) -> Opened:
+    """Open the next generation of a log whose database was restored from a backup.
+
+    Args:
+        store: The restored database.
+        log: Its log.
+        number: Of the generation; the next one where left out. It must be one that was never used.
+        reason: What happened, for everyone who reads the log.
+        by: The person who says so.
+        now: Time. [UTC us]
+
+    Raises:
+        ConfigError: the number was used before.
+    """
+    present = lineage.number(log.id)
+    wanted = present + 1 if number is None else number
+    if wanted <= present:
+        raise ConfigError(f"generation {wanted}: the log is at {present}; give a number that was never used")
+    with store.write() as connection:
+        log.lead(connection)
+        before = log.checkpoint(connection)
+        log.renew(connection, lineage.origin(log.collector, wanted))
+        position = log.record(connection, "restore", lineage.body(before, reason), by=by, now=now)
+    return Opened(log.id, position, before)
+
+
+def ancestors(connection: Connection) -> dict[str, int]:
+    """Return up to which size the earlier generations of the log are the present one, by name. [leaves]"""
+    found = [lineage.generation(lineage.opening(row.jws)).before for row in connection.execute(_RESTORES)]
+    return {one.origin: one.size for one in found}
+
+
+def announcements(connection: Connection) -> list[tuple[str, str]]:
+    """Return what each agent has to know beside its receipts, as (agent, message); nothing for most."""
+    restores = [(row.position, row.jws) for row in connection.execute(_RESTORES)]
+    newer = {row.kid: (row.position, row.jws) for row in connection.execute(_ENROLMENTS)}
+    own = keyring.c.role == "agent", keyring.c.state == "approved"
+    rows = connection.execute(select(keyring.c.kid, keyring.c.agent, keyring.c.enrolment_position).where(*own))
+    found: dict[str, list[tuple[int, str]]] = {}
+    for row in rows:
+        since = row.enrolment_position if row.enrolment_position is not None else -1
+        told = [one for one in (*restores, *([newer[row.kid]] if row.kid in newer else [])) if one[0] > since]
+        found.setdefault(row.agent, []).extend(told)
+    return [
+        (agent, lineage.announce([text for _, text in sorted(dict.fromkeys(told))]))
+        for agent, told in sorted(found.items())
+        if told
+    ]

@@ -1,0 +1,99 @@
+"""A gateway's true outbox, sealer, trust and desk beside a true collector; the way between them is a call."""
+
+import uuid
+from pathlib import Path
+
+from agent.ship import trust
+from agent.ship.outbox import Outbox
+from agent.ship.receipts import Desk
+from agent.ship.seal import Sealer
+from agent.ship.trust import Trust
+from collector.intake import enrol
+from collector.intake.authentic import Arrival
+from shared import keys, record
+from shared.batch import ClockState
+from shared.errors import TrustError
+from tests.collector.conftest import Centre
+from tests.fakes import reads
+
+START = 1_772_460_000  # 2026-03-02T14:00:00Z
+
+
+class Pair:
+    """One gateway of a collector; `ship` brings what waits, and the receipts back."""
+
+    def __init__(self, folder: Path, centre: Centre, name: str = "dc1-gw1", meter: str = "gt1-rev") -> None:
+        self.centre, self.name, self.meter, self.clock = centre, name, meter, centre.clock
+        self.signer = keys.generate()
+        self.outbox = Outbox(folder / f"{name}.sqlite")
+        self.outbox.begin(uuid.uuid4().hex, self._enrolled())
+        self.sealer = Sealer(self.outbox, self.signer, self.clock, ("central",), "dc1", name, self._word)
+        self.sealer.seal_config({"schema": 1})
+        self.refused: list[str] = []
+        self.sealed = 0
+        self.resume()
+
+    def _enrolled(self) -> str:
+        centre, now = self.centre, self.clock.wall()
+        token = enrol.issue(centre.store, agent=self.name, site="dc1", now=now)
+        proof = enrol.proof(token, self.name, "dc1", self.signer)
+        enrol.request(centre.store, token=token, key=keys.jwk(self.signer.verifier), proof=proof, now=now)
+        return enrol.approve(
+            centre.store, centre.log, agent=self.name, collector_key=centre.signer.verifier, by="anna", now=now
+        )
+
+    def _word(self) -> ClockState:
+        return ClockState("S", "chrony", ((self.clock.boot(), self.clock.wall(), 850),))
+
+    def resume(self) -> None:
+        """Begin as after a restart of the agent: what it knows is what its disk holds."""
+        text = self.outbox.enrolment()
+        assert text is not None
+        first = record.introduce(text)
+        self.trust = Trust(self.outbox, first, trust.ring(trust.newest(self.outbox, first)))
+        self.desk = Desk(self.outbox, self.name, "central", self.trust.keys)
+
+    def meters(self, intervals: int) -> None:
+        """Seal so many batches of one interval each: 1 kWh in every 5 minutes."""
+        for _ in range(intervals):
+            at = self.sealed
+            body = reads(START + at * 300, [1000 + at, 1001 + at], meter=self.meter)
+            self.sealer.seal(("intervals", body))
+            self.sealed += 1
+
+    @property
+    def waiting(self) -> list[str]:
+        """Return what the outbox would send, in order."""
+        found = [self.outbox.batch(one.epoch, one.seq) for one in self.outbox.waiting(100_000)]
+        return [text for text in found if text is not None]
+
+    def ship(self, centre: Centre | None = None, window: int = 16) -> None:
+        """Bring everything that waits, a window at a time, until nothing moves any more."""
+        centre = centre or self.centre
+        before = -1
+        while (waiting := self.waiting) and len(waiting) != before:
+            before = len(waiting)
+            for text in waiting[:window]:
+                taken = centre.ledger.take([Arrival(self.name, text.encode("ascii"))])
+                for _, receipt in taken.receipts:
+                    self.hear(receipt)
+
+    def connect(self, centre: Centre) -> None:
+        """Hear what the collector tells at a new connection: records first, then the newest receipt."""
+        for agent, text in centre.ledger.announcements():
+            if agent == self.name:
+                self.trust.learn(text)
+        for agent, text in centre.ledger.receipts():
+            if agent == self.name:
+                self.hear(text)
+
+    def hear(self, receipt: str) -> None:
+        """Take a receipt, or note why it is not believed."""
+        try:
+            self.desk.take(receipt, self.clock.wall())
+        except TrustError as error:
+            self.refused.append(str(error))
+
+    def texts(self) -> list[str]:
+        """Return every sealed string."""
+        return list(self.outbox.texts())

@@ -1,0 +1,233 @@
+"""A collector that was restored from a backup says so by a new generation, and its agents fill it again."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from collector.intake import generation, refill
+from collector.intake.log import Log
+from collector.series import channels, raw
+from collector.series.project import catch_up
+from collector.store.engine import Store, open_store
+from collector.store.schema import ledger, ledger_bytes
+from shared import lineage, record
+from shared.errors import BadProof, Fenced
+from tests.chain.pair import START, Pair
+from tests.collector.conftest import Centre
+
+
+@pytest.fixture
+def centre(tmp_path: Path, _migrated_sqlite: Path) -> Centre:
+    folder = tmp_path / "collector"
+    folder.mkdir()
+    shutil.copy(_migrated_sqlite, folder / "collector.db")
+    return Centre(open_store("sqlite", folder))
+
+
+def copied(centre: Centre, folder: Path) -> Callable[[], Centre]:
+    """Copy the database as it stands now; return how to open the copy as the same collector."""
+    folder.mkdir()
+    with centre.store.engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("VACUUM INTO ?", (str(folder / "collector.db"),))
+
+    def opened() -> Centre:
+        return Centre(open_store("sqlite", folder), centre.signer, centre.clock)
+
+    return opened
+
+
+def restored(centre: Centre) -> generation.Opened:
+    return generation.restore(
+        centre.store, centre.log, number=None, reason="disk lost", by="anna", now=centre.clock.wall()
+    )
+
+
+def envelopes(centre: Centre) -> set[str]:
+    """Return every batch that the ledger admits."""
+    with centre.store.read() as connection:
+        rows = connection.execute(
+            select(ledger_bytes.c.jws)
+            .join(ledger, ledger.c.position == ledger_bytes.c.position)
+            .where(ledger.c.typ == "batch", ledger.c.state == "admitted")
+        )
+        return set(rows.scalars())
+
+
+def energies(centre: Centre, meter: str = "gt1-rev", intervals: int = 60) -> list[int]:
+    """Return the registers of the series."""
+    while (done := catch_up(centre.store)).stop > done.first:
+        pass
+    with centre.store.read() as connection:
+        number = channels.named(connection, f"dc1/{meter}.energy_active_export").id
+        found = raw.read(connection, number, START, START + intervals * 300, 300)
+    return [int(one) for one in found.registers]
+
+
+def test_agents_fill_a_collector_that_was_restored_from_an_old_backup(centre: Centre, tmp_path: Path) -> None:
+    one, two = Pair(tmp_path, centre), Pair(tmp_path, centre, "dc1-gw2", "hall-a")
+    for pair in (one, two):
+        pair.meters(20)
+        pair.ship()
+    again = copied(centre, tmp_path / "backup")
+    for pair in (one, two):
+        pair.meters(30)
+        pair.ship()
+        assert not pair.waiting
+    late = again()
+    opened = restored(late)
+    assert (opened.log, opened.before.origin) == ("wattseal/central/2", "wattseal/central/1")
+    with late.store.read() as connection:
+        assert refill.lacking(connection, late.log) == ["dc1-gw1", "dc1-gw2"]
+    for pair in (one, two):
+        pair.connect(late)
+        assert len(pair.waiting) == 30  # what the backup has not, and nothing else
+        pair.meters(1)
+        pair.ship(late)
+        assert (pair.refused, pair.waiting) == ([], [])
+        assert not set(pair.texts()) - envelopes(late)
+    with late.store.read() as connection:
+        assert refill.lacking(connection, late.log) == []
+    for pair in (one, two):
+        pair.ship(centre)  # the collector that was lost had everything but the newest
+        assert energies(late, pair.meter, 50) == energies(centre, pair.meter, 50)
+    assert envelopes(late) > envelopes(centre)
+
+
+def test_what_a_backup_holds_keeps_its_position_and_its_root(centre: Centre, tmp_path: Path) -> None:
+    pair = Pair(tmp_path, centre)
+    pair.meters(5)
+    pair.ship()
+    late = copied(centre, tmp_path / "backup")()
+    opened = restored(late)
+    with late.store.read() as connection, centre.store.read() as other:
+        assert late.log.checkpoint(connection, opened.position).root == centre.log.checkpoint(other).root
+        entry = late.log.entry(connection, opened.position)
+        assert entry is not None
+        found = lineage.generation(record.believe(entry.text or "", {centre.signer.kid: centre.signer.verifier}))
+    assert found.before == opened.before
+    assert (found.before.size, found.reason) == (opened.position, "disk lost")
+
+
+def test_a_restore_that_is_not_told_is_refused_by_every_agent(centre: Centre, tmp_path: Path) -> None:
+    pair = Pair(tmp_path, centre)
+    pair.meters(5)
+    pair.ship()
+    late = copied(centre, tmp_path / "backup")()
+    pair.meters(5)
+    pair.ship()
+    pair.meters(1)  # it says what it has seen
+    centre.clock.advance(1)
+    pair.ship(late)
+    acked = pair.outbox.count()["acked"]
+    pair.connect(late)
+    assert all("the collector's database was set back" in said for said in pair.refused)
+    assert pair.refused
+    assert pair.outbox.count()["acked"] == acked
+    assert late.ledger.beyond > 0  # the collector is told, too: an agent has proof of more than it holds
+
+
+def test_the_first_receipt_of_a_new_generation_waits_for_its_record(centre: Centre, tmp_path: Path) -> None:
+    pair = Pair(tmp_path, centre)
+    pair.meters(5)
+    pair.ship()
+    pair.meters(1)
+    pair.ship()
+    late = copied(centre, tmp_path / "backup")()
+    restored(late)
+    before = pair.outbox.count(), pair.outbox.last_seen()
+    for _, text in late.ledger.receipts():
+        pair.hear(text)
+    assert "follows 'wattseal/central/1'" in pair.refused[0]
+    assert (pair.outbox.count(), pair.outbox.last_seen()) == before
+    pair.refused.clear()
+    pair.connect(late)
+    assert pair.refused == []
+
+
+def test_a_lost_collector_that_comes_back_is_believed_no_more(centre: Centre, tmp_path: Path) -> None:
+    pair = Pair(tmp_path, centre)
+    pair.meters(5)
+    pair.ship()
+    late = copied(centre, tmp_path / "backup")()
+    restored(late)
+    pair.connect(late)
+    pair.meters(3)
+    pair.ship(centre)  # the old one, which does not know that it was replaced
+    assert len(pair.waiting) == 3
+    assert all("follows 'wattseal/central/2'" in said for said in pair.refused)
+    pair.ship(late)
+    assert not pair.waiting
+
+
+def test_a_new_generation_over_a_rewritten_past_is_refused(centre: Centre, tmp_path: Path) -> None:
+    pair = Pair(tmp_path, centre)
+    again = copied(centre, tmp_path / "backup")
+    pair.meters(4)
+    pair.ship()
+    pair.meters(1)
+    pair.ship()
+    seen = pair.outbox.last_seen()
+    assert seen is not None
+    late = again()
+    with late.store.write() as connection:  # another history of the same length
+        for number in range(seen.size - late.log.size(connection)):
+            late.log.record(connection, "rules", {"n": number}, by="eve", now=late.clock.wall())
+    restored(late)
+    with pytest.raises(BadProof, match="another tree"):
+        pair.connect(late)
+    assert pair.outbox.last_seen() == seen
+
+
+def test_agents_follow_a_second_restore_after_the_first_even_when_both_come_at_once(
+    centre: Centre, tmp_path: Path
+) -> None:  # fmt: skip
+    pair = Pair(tmp_path, centre)
+    pair.meters(5)
+    pair.ship()
+    late = copied(centre, tmp_path / "backup")()
+    restored(late)
+    assert restored(late).log == "wattseal/central/3"
+    pair.connect(late)
+    pair.resume()
+    pair.meters(2)
+    pair.ship(late)
+    assert (pair.waiting, pair.refused) == ([], [])
+    with late.store.read() as connection:
+        assert refill.lacking(connection, late.log) == []
+
+
+def test_a_person_may_go_on_without_an_agent_and_that_is_signed(centre: Centre, tmp_path: Path) -> None:
+    Pair(tmp_path, centre)
+    restored(centre)
+    with centre.store.write() as connection:
+        named = refill.go_on_without(connection, centre.log, reason="gateway burnt", by="anna", now=1)
+        assert named == ["dc1-gw1"]
+        assert refill.lacking(connection, centre.log) == []
+        entry = centre.log.entry(connection, centre.log.size(connection) - 1)
+    assert entry is not None
+    assert entry.kind == "approval"
+    restored(centre)  # the word was for that generation alone
+    with centre.store.read() as connection:
+        assert refill.lacking(connection, centre.log) == ["dc1-gw1"]
+
+
+def test_of_two_collectors_that_believe_they_lead_exactly_one_signs(store: Store, tmp_path: Path) -> None:
+    first = Centre(store)
+    pair = Pair(tmp_path, first)
+    second = Centre(store, first.signer)
+    pair.meters(2)
+    pair.ship()
+    generation.take_over(store, second.log)
+    pair.meters(1)
+    with pytest.raises(Fenced):
+        pair.ship(first)
+    with pytest.raises(Fenced):
+        first.ledger.receipts()
+    assert len(pair.waiting) == 1
+    pair.ship(second)
+    assert not pair.waiting
+    assert Log(store, "central", first.signer).fence == second.log.fence
