@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote
 
 from shared import failpoint
-from shared.batch import Place, Seen
-from shared.envelope import digest
+from shared.batch import Place, Seen, head
+from shared.envelope import apart, digest, payload
 from shared.errors import StoreError
 
 VERSION = 1
@@ -305,15 +305,24 @@ class Outbox:
     def prune(self, before: int) -> int:
         """Delete acknowledged batches created before a time; return how many. [UTC us]
 
-        The last batch stays: the next one names its hash. Checkpoints that no batch reports any more go too.
+        The newest acknowledged batch stays: receipts name it, and the next batch its hash. So do the checkpoints that
+        the collector may still prove from: the one that this batch reported, and all later ones.
         """
         with self._transaction():
-            old = "created < ? AND acked IS NOT NULL AND id < (SELECT MAX(id) FROM batch)"
+            told = self._told()
+            newest = "SELECT MAX(id) FROM batch WHERE acked IS NOT NULL"
+            old = f"created < ? AND acked IS NOT NULL AND id < ({newest})"
             done = self._db.execute(f"DELETE FROM batch WHERE {old}", (before,))  # noqa: S608 - a literal of this line
-            self._db.execute("DELETE FROM seen WHERE at < ? AND size < (SELECT MAX(size) FROM seen)", (before,))
+            self._db.execute("DELETE FROM seen WHERE at < ? AND size < ?", (before, told))
             failpoint.reach("agent.before_prune")
         failpoint.reach("agent.after_prune")
         return done.rowcount
+
+    def _told(self) -> int:
+        """Return the size of the checkpoint that the newest acknowledged batch reported; 0 where none is known."""
+        row = self._row("SELECT jws FROM batch WHERE acked IS NOT NULL ORDER BY id DESC LIMIT 1")
+        seen = None if row is None else head(payload(apart(row[0]))).seen
+        return 0 if seen is None else seen.size
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

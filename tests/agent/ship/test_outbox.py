@@ -76,7 +76,7 @@ def test_nothing_without_a_receipt_is_ever_pruned(gate: Gateway) -> None:
     gate.heartbeats(5)
     assert gate.outbox.prune(2**62) == 0
     gate.outbox.acknowledge(gate.epoch, 3, SEEN, 1)
-    assert gate.outbox.prune(2**62) == 3
+    assert gate.outbox.prune(2**62) == 2  # the third is what receipts name
     assert [one.seq for one in gate.outbox.waiting(10)] == [4, 5, 6]
 
 

@@ -90,6 +90,20 @@ def test_an_older_receipt_after_a_newer_one_changes_nothing(world: World) -> Non
     assert world.marked == before
 
 
+def test_what_the_collector_may_still_prove_from_outlives_the_retention(world: World) -> None:
+    """After an outage longer than the retention, the batches on the way report checkpoints that are as old."""
+    _told(world)
+    world.desk.take(world.receipt(), 2)  # proves from 5; the agent now knows 7
+    world.seal(2)
+    assert world.gate.outbox.prune(2**62) == 5
+    world.collector.stranger()
+    world.desk.take(world.receipt(), 3)  # again from 5: nothing newer has reached the collector
+    world.deliver()
+    assert world.desk.take(world.receipt(), 4).acked == 2
+    world.gate.outbox.prune(2**62)
+    assert set(world.gate.outbox.seen(5)) == {world.collector.checkpoint().size}
+
+
 def test_a_receipt_of_nothing_marks_nothing(tmp_path: Path) -> None:
     world = World(tmp_path)
     assert world.desk.take(world.receipt(), 1).acked == 0
