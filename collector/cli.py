@@ -3,6 +3,7 @@
 import click
 
 from collector.commands.agents import agents
+from collector.commands.backup import backup, restore
 from collector.commands.base import check, import_file, init, serve
 from collector.commands.ledger import ledger
 from collector.commands.meters import meters
@@ -16,5 +17,5 @@ def collector() -> None:
     """The centre: ledger, validation, releases."""
 
 
-for command in (init, check, serve, import_file, agents, meters, points, vee, release, ledger):
+for command in (init, check, serve, import_file, backup, restore, agents, meters, points, vee, release, ledger):
     collector.add_command(command)

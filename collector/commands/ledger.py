@@ -1,16 +1,17 @@
-"""`ledger check | prove`: the log against itself, and one entry of it for others."""
+"""`ledger check | prove | waiting | adopt | take-over`: the log for auditors, and what a person decides of it."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from collector.commands.arguments import as_json, parts, say, takes
+from collector.commands.arguments import as_json, parts, person, say, takes
 
 
 @click.group()
 def ledger() -> None:
-    """The log: check it, prove an entry."""
+    """The log: check it, prove an entry, let in what waits for a person."""
 
 
 @ledger.command()
@@ -46,3 +47,44 @@ def prove(file: Path, position: str, *, as_json: bool) -> None:
         path = [step.hex() for step in found.log.inclusion(connection, at, point.size)]
     members = {"position": at, "jws": entry.text, "checkpoint": point.text(), "inclusion": path}
     say(members, f"{entry.text}\n{point.text()}" + "\n".join(path), as_json=as_json)
+
+
+@ledger.command()
+@takes()
+@as_json
+def waiting(file: Path, *, as_json: bool) -> None:
+    """List the epochs that are kept out of the series until a person lets them in; exit 1 when any are."""
+    from collector.intake.adopt import waiting as found_waiting
+
+    with parts(file) as found, found.store.read() as connection:
+        rows = found_waiting(connection)
+    lines = [f"{one.agent:24} {one.epoch}  {one.state:7} {one.batches} batches: {one.reason}" for one in rows]
+    members = {"epochs": [asdict(one) for one in rows]}
+    say(members, "\n".join(lines) or "nothing waits for a person", as_json=as_json)
+    sys.exit(1 if rows else 0)
+
+
+@ledger.command()
+@takes("agent", "epoch")
+@as_json
+def adopt(file: Path, agent: str, epoch: str, *, as_json: bool) -> None:
+    """Let an epoch in that was held or frozen, by a signed record; first find out why it was."""
+    from collector.intake.adopt import adopt
+
+    with parts(file) as found:
+        position = adopt(found.store, found.log, agent=agent, epoch=epoch, by=person(), now=found.clock.wall())
+    members = {"agent": agent, "epoch": epoch, "position": position}
+    say(members, f"epoch {epoch} of {agent} counts from position {position} on", as_json=as_json)
+
+
+@ledger.command("take-over")
+@takes()
+@as_json
+def take_over(file: Path, *, as_json: bool) -> None:
+    """Lead the log from here on: whatever else runs on this database stops at its next append."""
+    from collector.intake.generation import take_over
+
+    with parts(file) as found:
+        fence = take_over(found.store, found.log)
+    members = {"log": found.log.id, "fence": fence}
+    say(members, f"{found.log.id} is led under fence {fence}; start the collector that shall lead", as_json=as_json)

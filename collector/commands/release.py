@@ -26,9 +26,14 @@ def release() -> None:
 @click.option("--party", default=None, help="Only what this party may see.")
 @click.option("--out", type=OUT, required=True, help="Folder that the release's own folder is made in.")
 @click.option("--evidence", "with_evidence", is_flag=True, help="Also write what proves every row.")
+@click.option("--before-refill", "reason", default=None, metavar="REASON",
+              help="After a restore: go on without the agents that have not filled the log again; signed.")  # fmt: skip
 @as_json
-def make(file: Path, out: Path, *, with_evidence: bool, as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - click's
+def make(
+    file: Path, out: Path, *, with_evidence: bool, reason: str | None, as_json: bool, **asked: Any  # noqa: ANN401 - click's
+) -> None:  # fmt: skip
     """Make a release and print its folder; a final that differs from an earlier one is a correction."""
+    from collector.intake.refill import go_on_without
     from collector.settle.folder import evidence, write
     from collector.settle.release import Request, make
     from collector.vee.run import catch_up
@@ -37,6 +42,9 @@ def make(file: Path, out: Path, *, with_evidence: bool, as_json: bool, **asked: 
     request = Request(asked["start"], asked["stop"], asked["kind"], wanted, asked["party"])
     with parts(file) as found:
         catch_up(found.store, found.log, found.clock)
+        if reason is not None:
+            with found.store.write() as connection:
+                go_on_without(connection, found.log, reason=reason, by=person(), now=found.clock.wall())
         with found.store.write() as connection:
             made = make(
                 connection, found.log, found.signer, request, timezone=found.config.timezone, now=found.clock.wall()

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from collector.intake import refill
 from collector.intake.log import Log
 from collector.settle import sources
 from collector.settle.rows import Result, results
@@ -75,6 +76,7 @@ def make(connection: Connection, log: Log, signer: Signer, asked: Request, *, ti
     Raises:
         ConfigError: the period, points or kind do not fit, or findings stand in the way.
     """
+    _refilled(connection, log)
     draft = _draft(connection, log, asked)
     rows, before = draft.rows(), draft.before
     if before is not None and draft.repeats(before) and _same(rows, before.parsed):
@@ -220,6 +222,15 @@ def _same(rows: Sequence[Row], older: Sequence[Row]) -> bool:
         return row.point, row.quantity, row.start, row.value, row.status, row.qualities, row.method, row.flags
 
     return [shown(row) for row in rows] == [shown(row) for row in older]
+
+
+def _refilled(connection: Connection, log: Log) -> None:
+    names = refill.lacking(connection, log)
+    if names:
+        raise ConfigError(
+            f"log {log.id} was restored, and these did not yet bring again what it lost: {', '.join(names[:20])};"
+            " wait for them, or say with --before-refill REASON why you go on without"
+        )
 
 
 def _gate(connection: Connection, rows: Sequence[Row], versions: Sequence[PointVersion], asked: Request) -> None:

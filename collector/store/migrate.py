@@ -1,8 +1,6 @@
 """Bringing a database to the schema of this software."""
 
-import sqlite3
 import warnings
-from contextlib import closing
 from pathlib import Path
 
 from alembic import command
@@ -11,8 +9,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
 
+from collector.store.backup import copy
 from collector.store.engine import Store
 from shared.errors import ConfigError, StoreError
 
@@ -79,13 +77,8 @@ def _upgrade(connection: Connection, store: Store) -> None:
 
 
 def _backup(store: Store, before: str) -> Path:
-    """Copy the embedded database as it is; VACUUM INTO gives one consistent file."""
+    """Copy the embedded database as it is before an upgrade; an older copy from the same revision is replaced."""
     target = store.data_dir / "backups" / f"before-upgrade-from-{before}.db"
-    target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    try:
-        with closing(store.engine.raw_connection()) as connection:  # VACUUM runs outside any transaction
-            connection.cursor().execute("VACUUM INTO ?", (str(target),))
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        raise StoreError(f"{target}: no backup could be made before the upgrade, so nothing was changed") from error
+    copy(store, target)
     return target
