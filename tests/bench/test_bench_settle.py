@@ -16,7 +16,7 @@ from collector.store.migrate import migrate
 from collector.vee.run import catch_up
 from shared import envelope, keys, master
 from shared import release as contract
-from shared.keys import FileSigner
+from shared.keys import Signer
 from shared.master import PointVersion
 from shared.release import Row
 from tests.bench.pairs import reached, show
@@ -62,7 +62,7 @@ def test_a_day_of_many_channels_is_released_quickly() -> None:
     ])  # fmt: skip
 
 
-def _released(points: list[PointVersion], made: dict[str, dict[int, rows.Channel]], signer: FileSigner) -> int:
+def _released(points: list[PointVersion], made: dict[str, dict[int, rows.Channel]], signer: Signer) -> int:
     found: list[Row] = []
     behind = [EVIDENCE] * SLOTS
     for result in rows.results(points, [one.id for one in points], made, range(START, START + DAY)):
@@ -114,7 +114,7 @@ def test_a_release_is_made_from_the_store_and_audited(store: Store, tmp_path: Pa
     ])  # fmt: skip
 
 
-def _audit(target: Path, agent: FileSigner, collector: FileSigner, trusted: Path, intervals: int) -> None:
+def _audit(target: Path, agent: Signer, collector: Signer, trusted: Path, intervals: int) -> None:
     keys.save_public(trusted / "agents" / "agent.pem", agent.verifier)
     keys.save_public(trusted / "collector" / "collector.pem", collector.verifier)
     program = [str(Path(sys.executable).with_name("wattseal")), "verify", str(target), "--keys", str(trusted)]

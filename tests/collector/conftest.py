@@ -10,14 +10,14 @@ from collector.intake.ledger import Ledger, Taken
 from collector.intake.log import Log
 from collector.store.engine import Store
 from shared import keys
-from shared.keys import FileSigner
+from shared.keys import Signer
 from tests.fakes import LittleAgent, ManualClock
 
 
 class Centre:
     """The intake of a collector named `central`, with its keys and its clock."""
 
-    def __init__(self, store: Store, signer: FileSigner | None = None, clock: ManualClock | None = None) -> None:
+    def __init__(self, store: Store, signer: Signer | None = None, clock: ManualClock | None = None) -> None:
         self.store, self.clock, self.signer = store, clock or ManualClock(), signer or keys.generate()
         self.log = Log(store, "central", self.signer)
         self.ledger = Ledger(store, self.log, self.clock)
