@@ -9,6 +9,7 @@ from collector.commands.ledger import ledger
 from collector.commands.meters import meters
 from collector.commands.points import points
 from collector.commands.release import release
+from collector.commands.rotate import rotate
 from collector.commands.vee import vee
 
 
@@ -17,5 +18,5 @@ def collector() -> None:
     """The centre: ledger, validation, releases."""
 
 
-for command in (init, check, serve, import_file, backup, restore, agents, meters, points, vee, release, ledger):
+for command in (init, check, serve, import_file, backup, restore, rotate, agents, meters, points, vee, release, ledger):
     collector.add_command(command)

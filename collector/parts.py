@@ -12,7 +12,7 @@ from collector.store.engine import Store, open_store
 from collector.store.migrate import migrate
 from shared import keys
 from shared.clock import Clock
-from shared.keys import Signer
+from shared.keys import Signer, Verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Parts:
     log: Log
     ledger: Ledger
     users: Users | None  # of the embedded broker
+    next_key: Verifier | None = None  # the public half of the key that takes over once this one goes
 
 
 @contextlib.contextmanager
@@ -42,6 +43,8 @@ def opened(config: Collector, clock: Clock) -> Iterator[Parts]:
         migrate(store)
         log = Log(store, config.id, signer)
         known = Users(config.data / "broker-users.json") if config.mqtt.embedded else None
-        yield Parts(config, clock, signer, store, log, Ledger(store, log, clock), known)
+        following = config.keys / "next.pub.pem"
+        next_key = keys.load_public(following) if following.exists() else None
+        yield Parts(config, clock, signer, store, log, Ledger(store, log, clock), known, next_key)
     finally:
         store.close()

@@ -208,7 +208,7 @@ def create(directory: Path, name: str = "signing", alg: Algorithm = "ES256") -> 
     )
     target = directory / f"{name}.key"
     try:
-        _write(target, private, 0o600)
+        write(target, private, 0o600)
     except FileExistsError:
         raise ConfigError(f"{target}: there is a key already; move it away if you mean to make another") from None
     save_public(directory / f"{name}.pub.pem", made.verifier)
@@ -220,10 +220,15 @@ def save_public(target: Path, public: Verifier) -> None:
     pem = public.key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    _write(target, pem, 0o644)
+    write(target, pem, 0o644)
 
 
-def _write(target: Path, octets: bytes, mode: int) -> None:
+def write(target: Path, octets: bytes, mode: int) -> None:
+    """Write a new file with that mode; file and folder are on disk when this returns.
+
+    Raises:
+        OSError: it exists, or the disk refuses; then nothing is there.
+    """
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -250,11 +255,24 @@ def load(directory: Path, name: str = "signing") -> FileSigner:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (Path(credentials) / f"{name}.key").exists():
         target = Path(credentials) / f"{name}.key"
-    elif not target.exists():
+        return signer(_private(target))
+    if not target.exists():
         raise ConfigError(f"{target}: no signing key; run `init` or `enroll` to make one")
-    elif target.stat().st_mode & 0o077:
-        raise ConfigError(f"{target}: others can read this key; run: chmod 600 {target}")
-    return signer(_private(target))
+    return load_file(target)
+
+
+def load_file(target: Path) -> FileSigner:
+    """Return the signer of a private key in a file.
+
+    Raises:
+        ConfigError: no file, a readable-by-others key, or a file that is no key.
+    """
+    try:
+        if target.stat().st_mode & 0o077:
+            raise ConfigError(f"{target}: others can read this key; run: chmod 600 {target}")
+        return signer(_private(target))
+    except OSError as error:
+        raise ConfigError(f"{target}: {error.strerror}") from error
 
 
 def _private(target: Path) -> PrivateKey:

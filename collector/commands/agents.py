@@ -56,7 +56,7 @@ def approve(file: Path, agent: str, kid: str | None, *, as_json: bool) -> None:
     with parts(file) as found:
         text = enrol.approve(
             found.store, found.log, agent=agent, collector_key=found.signer.verifier, by=person(),
-            now=found.clock.wall(), kid=kid,
+            now=found.clock.wall(), kid=kid, next_key=found.next_key,
         )  # fmt: skip
     enrolled = introduce(text)
     mark = fingerprint(enrolled.key.kid)

@@ -29,19 +29,17 @@ def init(file: Path, data_dir: Path | None, *, as_json: bool) -> None:
         placed = f'data_dir = "{data_dir.absolute()}"' if data_dir else _DATA_DIR
         _write(file, text.replace(_DATA_DIR, placed))
     config = load(file)
-    if (config.keys / "signing.key").exists():
-        signer = keys.load(config.keys)
-    else:
-        try:
-            signer = keys.create(config.keys)
-        except OSError as error:
-            raise ConfigError(
-                f"data_dir {config.data_dir}: {error.strerror}; give it to the collector's user"
-            ) from error
+    try:
+        signer = keys.load(config.keys) if (config.keys / "signing.key").exists() else keys.create(config.keys)
+        if not (config.keys / "next.pub.pem").exists():
+            keys.create(config.keys, "next")
+    except OSError as error:
+        raise ConfigError(f"data_dir {config.data_dir}: {error.strerror}; give it to the collector's user") from error
     text = f"{'wrote ' + str(file) + '; ' if made else ''}the collector's key is {keys.fingerprint(signer.kid)}"
     public = config.keys / "signing.pub.pem"
     members = {"file": str(file), "made": made, "kid": signer.kid, "public_key": str(public)}
-    say(members, f"{text}\nits public key for auditors: {public}", as_json=as_json)
+    after = f"the key that takes over if it is ever lost: {config.keys / 'next.key'}; keep it off this machine"
+    say(members, f"{text}\nits public key for auditors: {public}\n{after}", as_json=as_json)
 
 
 def _write(file: Path, text: str) -> None:

@@ -112,7 +112,15 @@ def _pending(public: Verifier, agent: str, site: str, now: int) -> dict[str, obj
 
 
 def approve(
-    store: Store, log: Log, *, agent: str, collector_key: Verifier, by: str, now: int, kid: str | None = None
+    store: Store,
+    log: Log,
+    *,
+    agent: str,
+    collector_key: Verifier,
+    by: str,
+    now: int,
+    kid: str | None = None,
+    next_key: Verifier | None = None,
 ) -> str:
     """Return the signed enrolment record by which a pending key becomes an agent's.
 
@@ -124,6 +132,7 @@ def approve(
         by: The person who compared the fingerprint.
         now: Time. [UTC us]
         kid: Which request, where there are several.
+        next_key: The public half of the key that the agent will believe once this collector's is replaced or lost.
 
     Raises:
         ConfigError: there is no such request, or more than one and none was named.
@@ -134,7 +143,7 @@ def approve(
         public = json.loads(connection.execute(stored).scalar_one())
         body = {
             "agent": one.agent, "site": one.site, "key": public, "assurance": one.assurance,
-            "collector_key": jwk(collector_key), "next_collector_key": None,
+            "collector_key": jwk(collector_key), "next_collector_key": next_key and jwk(next_key),
         }  # fmt: skip
         position = log.record(connection, "enrolment", body, by=by, now=now)
         written = select(schema.ledger_bytes.c.jws).where(schema.ledger_bytes.c.position == position)

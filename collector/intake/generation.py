@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from collector.intake.log import Log
 from collector.store.engine import Store
 from collector.store.schema import keyring, ledger, ledger_bytes
-from shared import lineage
+from shared import lineage, record
 from shared.errors import ConfigError
 from shared.receipt import Checkpoint
 
@@ -23,10 +23,13 @@ _RESTORES = (
     .order_by(ledger.c.position)
 )
 _ENROLMENTS = (
-    select(ledger.c.position, ledger_bytes.c.jws, keyring.c.kid, keyring.c.enrolment_position)
+    select(ledger.c.position, ledger_bytes.c.jws)
     .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
-    .join(keyring, keyring.c.reenrolment_position == ledger.c.position)
-    .where(keyring.c.role == "agent", keyring.c.state == "approved")
+    .where(ledger.c.typ == "record", ledger.c.kind == "enrolment")
+    .order_by(ledger.c.position)
+)
+_KEYS = select(keyring.c.kid, keyring.c.agent, keyring.c.enrolment_position, keyring.c.reenrolment_position).where(
+    keyring.c.role == "agent", keyring.c.state == "approved"
 )
 
 
@@ -79,18 +82,27 @@ def ancestors(connection: Connection) -> dict[str, int]:
 
 
 def announcements(connection: Connection) -> list[tuple[str, str]]:
-    """Return what each agent has to know beside its receipts, as (agent, message); nothing for most."""
-    restores = [(row.position, row.jws) for row in connection.execute(_RESTORES)]
-    newer = {row.kid: (row.position, row.jws) for row in connection.execute(_ENROLMENTS)}
-    own = keyring.c.role == "agent", keyring.c.state == "approved"
-    rows = connection.execute(select(keyring.c.kid, keyring.c.agent, keyring.c.enrolment_position).where(*own))
-    found: dict[str, list[tuple[int, str]]] = {}
-    for row in rows:
-        since = row.enrolment_position if row.enrolment_position is not None else -1
-        told = [one for one in (*restores, *([newer[row.kid]] if row.kid in newer else [])) if one[0] > since]
-        found.setdefault(row.agent, []).extend(told)
+    """Return what each agent has to know beside its receipts, as (agent, message); nothing for most.
+
+    That is every restore since it was enrolled, and every record by which one key of the collector took over from
+    another: an agent that was away during several needs them all, in their order.
+    """
+    keys = connection.execute(_KEYS).all()
+    restores = [(row.position, str(row.jws)) for row in connection.execute(_RESTORES)]
+    newer = _reenrolments(connection) if any(row.reenrolment_position is not None for row in keys) else {}
+    found: dict[str, dict[int, str]] = {}
+    for row in keys:
+        since = -1 if row.enrolment_position is None else row.enrolment_position
+        told = [one for one in (*restores, *newer.get(row.kid, ())) if one[0] > since]
+        found.setdefault(row.agent, {}).update(told)
     return [
-        (agent, lineage.announce([text for _, text in sorted(dict.fromkeys(told))]))
-        for agent, told in sorted(found.items())
-        if told
+        (agent, lineage.announce([told[at] for at in sorted(told)])) for agent, told in sorted(found.items()) if told
     ]
+
+
+def _reenrolments(connection: Connection) -> dict[str, list[tuple[int, str]]]:
+    found: dict[str, list[tuple[int, str]]] = {}
+    for row in connection.execute(_ENROLMENTS):
+        kid = record.enrolment(lineage.opening(row.jws)).key.kid
+        found.setdefault(kid, []).append((row.position, str(row.jws)))
+    return found

@@ -199,12 +199,18 @@ class Log:
         tail.flush()
         return position
 
-    def add_record(self, tail: Tail, kind: str, body: dict[str, object], *, by: str) -> int:
-        """Return the position of a new record at a tail that the caller holds and flushes."""
+    def add_record(
+        self, tail: Tail, kind: str, body: dict[str, object], *, by: str, signer: Signer | None = None
+    ) -> int:  # fmt: skip
+        """Return the position of a new record at a tail that the caller holds and flushes.
+
+        It is signed by the log's own key, or by the one given while one key takes over from another.
+        """
+        signer = signer or self.signer
         tail.time += 1  # two equal statements are two records
-        text = record.seal(Record(self.collector, self.id, kind, tail.time, by, body), self.signer)
+        text = record.seal(Record(self.collector, self.id, kind, tail.time, by, body), signer)
         message = text[: text.rindex(".")].encode("ascii")
-        return tail.add(Leaf(text, "record", kind, self.signer.kid, message))
+        return tail.add(Leaf(text, "record", kind, signer.kid, message))
 
     def remember(self, tail: Tail) -> None:
         """Keep a tail's nodes at hand; to be called only once its transaction has committed."""

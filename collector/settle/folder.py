@@ -108,9 +108,10 @@ def _blob(connection: Connection, entry: Entry, fresh: Path) -> None:
 
 
 def _keys(connection: Connection, kids: set[str], collector_key: Verifier, target: Path) -> None:
-    rows = connection.execute(select(keyring.c.kid, keyring.c.agent, keyring.c.jwk).where(keyring.c.kid.in_(kids)))
-    for row in rows:
-        keys.save_public(target / "agents" / f"{row.agent}-{row.kid[:8]}.pem", from_jwk(json.loads(row.jwk)))
+    columns = keyring.c.kid, keyring.c.agent, keyring.c.role, keyring.c.jwk
+    for row in connection.execute(select(*columns).where(keyring.c.kid.in_(kids))):
+        folder, name = ("agents", f"{row.agent}-{row.kid[:8]}") if row.role == "agent" else ("collector", row.kid[:8])
+        keys.save_public(target / folder / f"{name}.pem", from_jwk(json.loads(row.jwk)))
     keys.save_public(target / "collector" / f"{collector_key.kid[:8]}.pem", collector_key)
 
 

@@ -13,6 +13,7 @@ from collector.intake.authentic import Arrival
 from shared import keys, record
 from shared.batch import ClockState
 from shared.errors import TrustError
+from shared.keys import Verifier
 from tests.collector.conftest import Centre
 from tests.fakes import reads
 
@@ -22,24 +23,33 @@ START = 1_772_460_000  # 2026-03-02T14:00:00Z
 class Pair:
     """One gateway of a collector; `ship` brings what waits, and the receipts back."""
 
-    def __init__(self, folder: Path, centre: Centre, name: str = "dc1-gw1", meter: str = "gt1-rev") -> None:
+    def __init__(
+        self, folder: Path, centre: Centre, name: str = "dc1-gw1", meter: str = "gt1-rev",
+        next_key: Verifier | None = None,
+    ) -> None:  # fmt: skip
         self.centre, self.name, self.meter, self.clock = centre, name, meter, centre.clock
         self.signer = keys.generate()
         self.outbox = Outbox(folder / f"{name}.sqlite")
-        self.outbox.begin(uuid.uuid4().hex, self._enrolled())
+        self.outbox.begin(uuid.uuid4().hex, self._enrolled(next_key))
         self.sealer = Sealer(self.outbox, self.signer, self.clock, ("central",), "dc1", name, self._word)
         self.sealer.seal_config({"schema": 1})
         self.refused: list[str] = []
         self.sealed = 0
         self.resume()
 
-    def _enrolled(self) -> str:
+    def _enrolled(self, next_key: Verifier | None) -> str:
         centre, now = self.centre, self.clock.wall()
         token = enrol.issue(centre.store, agent=self.name, site="dc1", now=now)
         proof = enrol.proof(token, self.name, "dc1", self.signer)
         enrol.request(centre.store, token=token, key=keys.jwk(self.signer.verifier), proof=proof, now=now)
         return enrol.approve(
-            centre.store, centre.log, agent=self.name, collector_key=centre.signer.verifier, by="anna", now=now
+            centre.store,
+            centre.log,
+            agent=self.name,
+            collector_key=centre.signer.verifier,
+            by="anna",
+            now=now,
+            next_key=next_key,
         )
 
     def _word(self) -> ClockState:
@@ -86,6 +96,13 @@ class Pair:
         for agent, text in centre.ledger.receipts():
             if agent == self.name:
                 self.hear(text)
+
+    def connect_quietly(self, centre: Centre) -> None:
+        """Connect, and note what is not believed of the records, too."""
+        try:
+            self.connect(centre)
+        except TrustError as error:
+            self.refused.append(str(error))
 
     def hear(self, receipt: str) -> None:
         """Take a receipt, or note why it is not believed."""
