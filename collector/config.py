@@ -52,6 +52,7 @@ class Collector(Strict):
     api_listen: str = "127.0.0.1:8080"
     timezone: str = Field(default="UTC", description="for releases whose points name none")
     metrics_listen: str = Field(default="", description='loopback address for Prometheus; "" is off')
+    retention_years: int = Field(default=10, ge=1, le=100, description="how long bytes of batches are kept at least")
     vee_every_s: int = Field(default=5, ge=1, le=3600, description="how often new intervals are validated")
     mqtt: Mqtt
 

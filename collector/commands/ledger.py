@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from collector.commands.arguments import as_json, parts, person, say, takes
+from collector.commands.arguments import as_json, parts, person, say, seconds, takes
 
 
 @click.group()
@@ -88,3 +88,32 @@ def take_over(file: Path, *, as_json: bool) -> None:
         fence = take_over(found.store, found.log)
     members = {"log": found.log.id, "fence": fence}
     say(members, f"{found.log.id} is led under fence {fence}; start the collector that shall lead", as_json=as_json)
+
+
+@ledger.command()
+@takes()
+@click.option("--before", required=True, callback=seconds, help="Received before, as 2016-01-01T00:00:00Z.")
+@click.option("--agent", default=None, help="Only of this agent.")
+@click.option("--reason", required=True, help="Which rule or order asks for it; it goes into the signed record.")
+@click.option("--order", is_flag=True, help="An erasure order asks for it: also younger than `retention_years`.")
+@as_json
+def forget(file: Path, before: int, agent: str | None, reason: str, *, order: bool, as_json: bool) -> None:
+    """Remove the bytes of old batches by a signed record; leaves, proofs, values and releases stay."""
+    from collector.intake.retention import forget
+    from shared.errors import ConfigError
+    from shared.release import instant
+
+    with parts(file) as found:
+        years = found.config.retention_years
+        limit = found.clock.wall() // 1_000_000 - years * 31_556_952  # the mean Gregorian year [s]
+        if before > limit and not order:
+            raise ConfigError(
+                f"--before: bytes are kept for {years} years (retention_years), so at most {instant(limit)};"
+                " an erasure order goes further with --order"
+            )
+        done = forget(
+            found.store, found.log, before=before * 1_000_000, agent=agent, reason=reason, by=person(),
+            now=found.clock.wall(),
+        )  # fmt: skip
+    members = {"position": done.position, "leaves": done.leaves, "bytes": done.bytes}
+    say(members, f"{done.leaves} batches ({done.bytes} bytes) are gone by position {done.position}", as_json=as_json)

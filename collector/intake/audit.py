@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
+from collector.intake import retention
 from collector.intake.log import Entry, Log
 from collector.store.schema import keyring
 from shared import envelope, merkle
@@ -31,10 +32,11 @@ def audit(connection: Connection, log: Log, collector_key: Verifier) -> Audit:
     ring[collector_key.kid] = collector_key
     point = log.checkpoint(connection)
     report = Audit(point.size, point.root.hex())
+    removed = retention.removals(connection)
     leaves = []
     for entry in _entries(connection, log, point.size):
         leaves.append(entry.leaf_hash)
-        fault = _fault(entry, ring)
+        fault = _fault(entry, ring) if entry.text is not None else _gone(entry, removed)
         if fault:
             report.failures.append(f"position {entry.position}: {fault}")
     if len(leaves) != point.size:
@@ -49,14 +51,17 @@ def _entries(connection: Connection, log: Log, size: int) -> Iterator[Entry]:
         yield from log.entries(connection, first, min(first + _AT_ONCE, size))
 
 
+def _gone(entry: Entry, removed: list[retention.Removal]) -> str | None:
+    covered = any(one.covers(entry.position, entry.received_at, entry.agent) for one in removed)
+    return None if covered and entry.typ == "batch" else "its bytes are gone, and no retention record says so"
+
+
 def _fault(entry: Entry, ring: dict[str, Verifier]) -> str | None:
-    if entry.text is None:
-        return None  # its bytes went by a signed retention record; the leaf hash stays
-    octets = entry.text.encode("ascii", errors="replace")
+    octets = (entry.text or "").encode("ascii", errors="replace")
     if hashlib.sha256(b"\x00" + octets).digest() != entry.leaf_hash:
         return "the bytes are not those of the leaf"
     try:
-        envelope.believe(entry.text, envelope.BATCH if entry.typ == "batch" else envelope.RECORD, ring)
+        envelope.believe(entry.text or "", envelope.BATCH if entry.typ == "batch" else envelope.RECORD, ring)
     except TrustError as error:
         return str(error)
     return None

@@ -34,7 +34,7 @@ from collector.store.schema import (
 from shared import batch as batches
 from shared import envelope, record, retiming
 from shared.batch import Batch, Event, Gap
-from shared.errors import Malformed
+from shared.errors import ConfigError, Malformed
 from shared.intervals import Block, Intervals
 from shared.quantity import INT64_MAX
 from shared.retiming import Anchor
@@ -44,6 +44,7 @@ _MADE_BY = "series"
 #: Intervals that an unsynchronised clock labels earlier than this were sealed by a clock that knew no time at all:
 #: 2020-01-01, before the first agent. [UTC s]
 SENSIBLE = 1_577_836_800
+_RETENTION = select(ledger.c.position).where(ledger.c.typ == "record", ledger.c.kind == "retention").limit(1)
 #: Why a ledger row stays out: rule and severity of its finding.
 _OUT = {"fork": ("A2", "E"), "held": ("A2", "E"), "frozen": ("A2", "W"), "unreadable": ("A4", "W")}
 
@@ -77,9 +78,16 @@ def catch_up(store: Store, limit: int = 500) -> Progress:
 
 
 def rebuild(store: Store) -> None:
-    """Forget the series and its own findings; `catch_up` then builds them again from the ledger."""
+    """Forget the series and its own findings; `catch_up` then builds them again from the ledger.
+
+    Raises:
+        ConfigError: bytes of batches were removed by a retention record: what they meant stands only in the series.
+    """
     with store.write() as connection:
         _cursor(connection)
+        gone = connection.execute(_RETENTION).scalar_one_or_none()
+        if gone is not None:
+            raise ConfigError(f"the series cannot be built again: position {gone} removed bytes that they rest on")
         for table in SERIES:
             connection.execute(delete(table))
         connection.execute(delete(finding).where(finding.c.made_by == _MADE_BY))

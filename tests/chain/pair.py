@@ -83,10 +83,9 @@ class Pair:
         before = -1
         while (waiting := self.waiting) and len(waiting) != before:
             before = len(waiting)
-            for text in waiting[:window]:
-                taken = centre.ledger.take([Arrival(self.name, text.encode("ascii"))])
-                for _, receipt in taken.receipts:
-                    self.hear(receipt)
+            arrivals = [Arrival(self.name, text.encode("ascii")) for text in waiting[:window]]
+            for _, receipt in centre.ledger.take(arrivals).receipts:
+                self.hear(receipt)
 
     def connect(self, centre: Centre) -> None:
         """Hear what the collector tells at a new connection: records first, then the newest receipt."""
