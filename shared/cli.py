@@ -99,11 +99,14 @@ def verify(paths: tuple[Path, ...], keys: Path, *, as_json: bool) -> None:
     """Check batches, exports (.jws), releases or evidence offline; say what is proved and what is not."""
     from shared.verify import Ring, export  # the agent's daemon is started by this file and needs none of it
     from shared.verify_release import release
+    from shared.witness import together
 
     ring = Ring(load_ring(keys / "agents"), load_ring(keys / "collector"))
     if not ring.agents and not ring.collectors:
         raise ConfigError(f"{keys}: holds no keys; put public keys in {keys}/agents/*.pem and {keys}/collector/*.pem")
     reports = [release(path, ring) if path.is_dir() else export(str(path), _lines(path), ring) for path in paths]
+    witnessed = together(reports)
+    reports += [witnessed] if witnessed else []
     good = all(report.good for report in reports)
     if as_json:
         click.echo(json.dumps({"good": good, "reports": [_members(report) for report in reports]}))

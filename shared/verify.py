@@ -14,6 +14,7 @@ from shared.batch import Batch
 from shared.errors import BrokenChain, Malformed, TrustError
 from shared.intervals import Intervals
 from shared.keys import Verifier
+from shared.receipt import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,16 @@ class Ring:
 
     agents: Mapping[str, Verifier]
     collectors: Mapping[str, Verifier]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A release's proof that its log continues the tree of an earlier size."""
+
+    subject: str
+    size: int  # of the earlier tree
+    hashes: tuple[bytes, ...]
+    point: Checkpoint
 
 
 @dataclass(slots=True)
@@ -33,6 +44,8 @@ class Report:
     unproved: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    checkpoints: list[Checkpoint] = field(default_factory=list)  # of the collector's log, that the file vouches for
+    link: Link | None = None
 
     @property
     def good(self) -> bool:
@@ -86,6 +99,8 @@ class Reader:
         self._link(found, text)
         self.batches += 1
         self._signer(found, text)
+        if found.seen is not None:
+            self.report.checkpoints.append(Checkpoint(found.seen.log, found.seen.size, found.seen.root))
         self.unsynchronised += found.clock.status != "S"
         if isinstance(found.body, Intervals):
             self._intervals(name, found.body)

@@ -13,9 +13,9 @@ from shared.master import PointVersion
 from shared.receipt import checkpoint
 from shared.release import COLUMNS, MANIFEST, Row, counts, instant, line, parse, root, sha256, sort, table
 from shared.status import Flags, Status, worst
-from shared.strictjson import loads
+from shared.strictjson import array, integer, loads
 from shared.strictjson import members as exactly
-from shared.verify import Report, Ring
+from shared.verify import Link, Report, Ring
 
 FILES = ("manifest.json", "manifest.jws", "rows.jsonl", "rows.csv")
 _LACKING = Version(None, Status.MISSING, 0, None, -1)
@@ -28,6 +28,7 @@ def release(folder: Path, ring: Ring) -> Report:
         octets = {name: (folder / name).read_bytes() for name in FILES}
         manifest = _manifest(octets, ring)
         rows = _rows(octets, manifest)
+        _vouch(report, manifest)
     except OSError as error:
         report.failures.append(f"{error.filename}: {error.strerror}; a release is a folder with {', '.join(FILES)}")
         return report
@@ -46,6 +47,20 @@ def release(folder: Path, ring: Ring) -> Report:
     if manifest["consistency"] is None:
         report.unproved.append("that the log continues that of an earlier release: this is the party's first")
     return report
+
+
+def _vouch(report: Report, manifest: dict[str, object]) -> None:
+    """Note the tree that a release names, and its proof from an earlier one, to be held against other files."""
+    point, proof = checkpoint(str(manifest["checkpoint"])), manifest["consistency"]
+    report.checkpoints.append(point)
+    if proof is None:
+        return
+    try:
+        members = exactly(proof, ("from", "hashes"), "consistency")
+        hashes = tuple(bytes.fromhex(str(step)) for step in array(members["hashes"], "consistency"))
+        report.link = Link(report.subject, integer(members["from"], "consistency"), hashes, point)
+    except ValueError as error:
+        raise Malformed(f"the manifest's consistency proof holds something that is no hash: {error}") from error
 
 
 def _manifest(octets: dict[str, bytes], ring: Ring) -> dict[str, object]:

@@ -109,7 +109,7 @@ def _empty(opened: Store) -> None:
 
 
 @pytest.fixture(scope="session")
-def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("migrated")
     _migrated("sqlite", folder)
     return folder / "collector.db"
@@ -121,7 +121,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     folder = tmp_path / "collector"
     folder.mkdir()
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("_migrated_sqlite"), folder / "collector.db")
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), folder / "collector.db")
         opened = open_store("sqlite", folder)
         yield opened
         opened.close()

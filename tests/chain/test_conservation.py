@@ -287,13 +287,13 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(_migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     import shutil
 
     from collector.store.engine import open_store
 
     folder = tmp_path_factory.mktemp("world")
-    shutil.copy(_migrated_sqlite, folder / "collector.db")
+    shutil.copy(migrated_sqlite, folder / "collector.db")
     opened = open_store("sqlite", folder)
     yield World(opened)
     opened.close()

@@ -20,10 +20,10 @@ from tests.collector.conftest import Centre
 
 
 @pytest.fixture
-def centre(tmp_path: Path, _migrated_sqlite: Path) -> Centre:
+def centre(tmp_path: Path, migrated_sqlite: Path) -> Centre:
     folder = tmp_path / "collector"
     folder.mkdir()
-    shutil.copy(_migrated_sqlite, folder / "collector.db")
+    shutil.copy(migrated_sqlite, folder / "collector.db")
     return Centre(open_store("sqlite", folder))
 
 

@@ -10,7 +10,7 @@ from collector.intake.ledger import Ledger, Taken
 from collector.intake.log import Log
 from collector.store.engine import Store
 from shared import keys
-from shared.keys import Signer
+from shared.keys import FileSigner, Signer
 from tests.fakes import LittleAgent, ManualClock
 
 
@@ -22,9 +22,9 @@ class Centre:
         self.log = Log(store, "central", self.signer)
         self.ledger = Ledger(store, self.log, self.clock)
 
-    def agent(self, name: str = "dc1-gw1", site: str = "dc1") -> LittleAgent:
+    def agent(self, name: str = "dc1-gw1", site: str = "dc1", signer: FileSigner | None = None) -> LittleAgent:
         """Return a new agent, enrolled by token, proof and approval."""
-        signer = keys.generate()
+        signer = signer or keys.generate()
         token = enrol.issue(self.store, agent=name, site=site, now=self.clock.wall())
         proof = enrol.proof(token, name, site, signer)
         enrol.request(self.store, token=token, key=keys.jwk(signer.verifier), proof=proof, now=self.clock.wall())

@@ -11,9 +11,9 @@ from tests.faults.laboratory import Laboratory
 
 
 @pytest.fixture
-def migrated(_migrated_sqlite: Path) -> Path:
+def migrated(migrated_sqlite: Path) -> Path:
     """Return an empty collector's database of the present schema."""
-    return _migrated_sqlite
+    return migrated_sqlite
 
 
 @pytest.fixture
