@@ -9,6 +9,7 @@ from typing import NamedTuple
 from agent.acquire.drivers.base import BlockRead, Identity, Recorded, Refused, Target
 from agent.acquire.poller import Poller
 from agent.config import Site
+from agent.custody import Custody
 from agent.measure.boundaries import US, Builder, Sealable
 from agent.measure.clockwatch import ClockWatch
 from agent.measure.meterclock import MeterClocks, in_utc
@@ -76,6 +77,7 @@ class Agent:
     meter_clocks: MeterClocks = field(default_factory=MeterClocks)
     refill: Refill = field(default_factory=lambda: Refill({}, {}, 0))
     recall_at: int = 0  # when to look again for what meters kept [boot us]
+    custody: Custody | None = None
     progress: tuple[int, int] = (0, 0)  # requests so far, and when that number last changed [boot us]
 
     # -- meter -> builder --------------------------------------------------------------------------------------------
@@ -278,6 +280,13 @@ class Agent:
             if state.get("boot") is not None and state["boot_id"] == self.clock.boot_id():
                 self.watch.recall(state["boot"], state["wall"] * US)
         self.refill.resume(self.outbox.get("refill") or {})
+
+    async def keep_custody(self) -> None:
+        """Look after keys and certificates until cancelled."""
+        if self.custody is None:
+            await asyncio.Event().wait()
+        else:
+            await self.custody.run()
 
     @property
     def bus_of(self) -> dict[str, str]:

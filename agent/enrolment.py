@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent import office
 from agent.config import Site
-from agent.keystore import store
+from agent.keystore import store, tls
 from agent.office import Answer
 from agent.ship.outbox import Outbox
 from shared import envelope, keys, record, strictjson
@@ -22,6 +22,8 @@ from shared.keys import Signer, Verifier
 from shared.record import Enrolment
 
 _PENDING = "enrolment_pending"
+#: Kept value: where to ask for the next certificate, and when. [UTC us]
+CERTIFICATE = "certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +44,42 @@ def ask(site: Site, outbox: Outbox, token: str, url: str) -> Standing:
     """
     if outbox.get("epoch") is not None:
         raise ConfigError(f'agent "{site.agent}" is enrolled already; its record is in {outbox.path}')
+    pin = office.pin_of(token)
+    anchor = None if pin is None else office.anchor(url, pin)
     key, password = _key(site, make=True), broker_password(site)
-    token_hash = hashlib.sha256(token.encode()).hexdigest()
-    claim = strictjson.dumps({"agent": site.agent, "site": site.site, "token": token_hash})
-    request: dict[str, object] = {
-        "agent": site.agent, "site": site.site, "token": token, "key": keys.jwk(key.verifier),
-        "proof": envelope.seal(claim, "wattseal-enrolment+jws", key),
-        "broker_password_sha256": hashlib.sha256(password.encode()).hexdigest(),
-    }  # fmt: skip
-    answer = office.ask(url, request, site.uplink.ca_file)
-    outbox.put(_PENDING, {"url": url, "claim": answer.claim})
+    request = _request(site, key, token, None if anchor is None else _certificate_request(site))
+    request["broker_password_sha256"] = hashlib.sha256(password.encode()).hexdigest()
+    answer = office.ask(url, request, office.trust(site.uplink.ca_file, anchor))
+    outbox.put(_PENDING, {"url": url, "claim": answer.claim, "authority": anchor})
     return _take(site, outbox, key, answer)
+
+
+def _request(site: Site, key: Signer, token: str, csr: str | None) -> dict[str, object]:
+    """Return who asks, for what, and the proof that this gateway holds the keys that it asks for."""
+    claim: dict[str, object] = {
+        "agent": site.agent, "site": site.site, "token": hashlib.sha256(token.encode()).hexdigest(),
+        "csr": None if csr is None else hashlib.sha256(csr.encode()).hexdigest(),
+        "assurance": "software" if site.signing is None else site.signing.assurance,
+    }  # fmt: skip
+    proof = envelope.seal(strictjson.dumps(claim), "wattseal-enrolment+jws", key)
+    asked: dict[str, object] = {
+        "agent": site.agent, "site": site.site, "token": token, "key": keys.jwk(key.verifier), "proof": proof,
+    }  # fmt: skip
+    return asked if csr is None else asked | {"csr": csr}
+
+
+def _certificate_request(site: Site) -> str | None:
+    """Return the request for a certificate, the same one until there is one; None where the site file names its own."""
+    if site.uplink.cert_file is not None:
+        return None
+    kept = site.keys / "tls.csr"
+    try:
+        if not kept.exists():
+            text = tls.request(tls.Paths(site.keys), site.agent)
+            kept.write_text(text, encoding="ascii")
+        return kept.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{kept}: cannot be kept or read: {error}; give data_dir to the agent's user") from error
 
 
 def broker_password(site: Site) -> str:
@@ -95,7 +122,8 @@ def look(site: Site, outbox: Outbox) -> Standing:
             f'agent "{site.agent}" is not enrolled; at the collector run `wattseal collector agents token {site.agent}'
             f" --site {site.site}`, here `wattseal agent enroll --token T --collector-url URL`"
         )
-    answer = office.look(pending["url"], pending["claim"], site.uplink.ca_file)
+    trust = office.trust(site.uplink.ca_file, pending.get("authority"))
+    answer = office.look(pending["url"], pending["claim"], trust)
     return _take(site, outbox, _key(site, make=False), answer)
 
 
@@ -115,8 +143,23 @@ def _take(site: Site, outbox: Outbox, key: Signer, answer: Answer) -> Standing:
         raise ConfigError(
             f'the collector says that the enrolment of "{site.agent}" is {answer.state}; ask its operator for a token'
         )
+    _keep_certificate(site, outbox, answer)
     found = accept(site, outbox, key.verifier, answer.record)
     return Standing("approved", mark, keys.fingerprint(found.collector_key.kid))
+
+
+def _keep_certificate(site: Site, outbox: Outbox, answer: Answer) -> None:
+    """Keep the certificate that came with the approval, if its authority is the one that the token named."""
+    pending = outbox.get(_PENDING) or {}
+    if answer.certificate is None or pending.get("authority") is None:
+        return
+    try:
+        due = tls.keep(tls.Paths(site.keys), answer.certificate, pending["authority"], site.agent)
+    except TrustError as error:
+        raise ConfigError(f"the certificate that came with the approval cannot be believed: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{site.keys}: {error.strerror}; give data_dir to the agent's user") from error
+    outbox.put(CERTIFICATE, {"url": pending["url"], "due": due})
 
 
 def accept(site: Site, outbox: Outbox, key: Verifier, text: str) -> Enrolment:

@@ -14,7 +14,9 @@ from agent.acquire.drivers.base import Driver, Target
 from agent.acquire.points import Profile
 from agent.acquire.poller import Poller
 from agent.config import Meter, Site
+from agent.custody import Custody
 from agent.daemon import Agent
+from agent.keystore import tls
 from agent.lifetime import until_stopped
 from agent.measure.boundaries import US, Builder, Metered
 from agent.measure.clockwatch import ClockWatch
@@ -85,6 +87,7 @@ def _assemble(
     watch.see(clock.boot(), clock.wall())
     refill = _refill(site, profiles)
     agent = Agent(site, clock, outbox, sealer, builder, watch, pollers, uplink, since=clock.wall(), refill=refill)
+    agent.custody = Custody(site, outbox, clock, lambda: sealer.signer)
     agent.resume()
     agent.batches_sealed += len(sealer.seal_config(effective(site, dict(profiles))))
     agent.sealed_at = clock.boot()
@@ -92,12 +95,15 @@ def _assemble(
 
 
 def _broker(site: Site) -> Broker:
-    """Return how to reach the broker; without a user name in the site file, the password that `enroll` made."""
+    """Return how to reach the broker: who is named in the site file, else certificate or password of `enroll`."""
     up = site.uplink
     username, password_file = up.username, None if up.password_file is None else Path(up.password_file)
     if username is None and site.broker_password.exists():
         username, password_file = site.agent, site.broker_password
-    broker = Broker(up.broker, username, password_file, up.ca_file, up.cert_file, up.key_file)
+    own, named = tls.Paths(site.keys), (up.ca_file, up.cert_file, up.key_file)
+    if up.cert_file is None and up.username is None and own.certificate.exists():
+        named = (up.ca_file or str(own.authority), str(own.certificate), str(own.key))
+    broker = Broker(up.broker, username, password_file, *named)
     broker.password()  # what cannot be read is told at the start, not at the first connect
     broker.context()
     return broker
@@ -138,15 +144,16 @@ def _refill(site: Site, profiles: Mapping[str, Profile]) -> Refill:
 async def run(agent: Agent) -> None:
     """Run until SIGTERM; what was measured is sealed before this returns."""
     async with until_stopped() as stop:
-        poll, measure, uplink, waiting = (
-            asyncio.create_task(work) for work in (agent.poll(), agent.measure(), agent.uplink.run(), _until(stop))
+        poll, measure, uplink, custody, waiting = (
+            asyncio.create_task(work)
+            for work in (agent.poll(), agent.measure(), agent.uplink.run(), agent.keep_custody(), _until(stop))
         )
         systemd.notify("READY=1")
         log.info("agent_started", agent=agent.site.agent, meters=len(agent.site.meter))
-        done, _ = await asyncio.wait([poll, measure, uplink, waiting], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([poll, measure, uplink, custody, waiting], return_when=asyncio.FIRST_COMPLETED)
         systemd.notify("STOPPING=1")
         try:
-            await _ended(poll, measure, waiting)
+            await _ended(poll, measure, custody, waiting)
             agent.tick(stopping=True)
             await _drain(agent)
         finally:

@@ -15,6 +15,13 @@ Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+def _address(text: str, example: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f'write an address and a port, as "{example}"')
+    return text
+
+
 class Strict(BaseModel):
     """A table of a file: no unknown keys, no silent conversions."""
 
@@ -42,6 +49,42 @@ class Mqtt(Strict):
         return self
 
 
+class Pki(Strict):
+    """An authority of the site's own; without this table the collector makes a small one."""
+
+    ca_cert_file: str | None = Field(default=None, description="certificate of the authority")
+    ca_key_file: str | None = Field(default=None, description="its key; without it certificates are made elsewhere")
+    crl_file: str | None = Field(default=None, description="written anew at each revocation, for the broker")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.ca_key_file and not self.ca_cert_file:
+            raise ValueError("ca_key_file without ca_cert_file; set both, or none for the collector's own authority")
+        return self
+
+
+class Gateways(Strict):
+    """The door that gateways reach over the network, with TLS: enrolment, certificates, batches; nothing is read."""
+
+    listen: str = Field(description='address and port, as "0.0.0.0:8443"')
+    names: list[str] = Field(default=[], description="host names and addresses in its certificate, made here")
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    @field_validator("listen")
+    @classmethod
+    def _listen(cls, text: str) -> str:
+        return _address(text, "0.0.0.0:8443")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if bool(self.cert_file) != bool(self.key_file) or bool(self.names) == bool(self.cert_file):
+            raise ValueError(
+                "set names, for a certificate of the collector's authority, or cert_file and key_file of another"
+            )
+        return self
+
+
 class Collector(Strict):
     """The whole file."""
 
@@ -55,6 +98,8 @@ class Collector(Strict):
     retention_years: int = Field(default=10, ge=1, le=100, description="how long bytes of batches are kept at least")
     vee_every_s: int = Field(default=5, ge=1, le=3600, description="how often new intervals are validated")
     mqtt: Mqtt
+    pki: Pki = Pki()
+    gateways: Gateways | None = None
 
     @field_validator("store")
     @classmethod
@@ -66,10 +111,7 @@ class Collector(Strict):
     @field_validator("api_listen")
     @classmethod
     def _listen(cls, text: str) -> str:
-        host, _, port = text.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise ValueError('write an address and a port, as "127.0.0.1:8080"')
-        return text
+        return _address(text, "127.0.0.1:8080")
 
     @property
     def data(self) -> Path:
@@ -80,6 +122,9 @@ class Collector(Strict):
     def keys(self) -> Path:
         """Return where the signing key is."""
         return self.data / "keys"
+
+
+_TABLES: dict[str, type[BaseModel]] = {"mqtt": Mqtt, "pki": Pki, "gateways": Gateways}
 
 
 def load(path: Path) -> Collector:
@@ -93,8 +138,7 @@ def load(path: Path) -> Collector:
 
 
 def _known(path: Keys) -> Sequence[str]:
-    model: type[BaseModel] = Mqtt if path and path[0] == "mqtt" else Collector
-    return keys_of(model)
+    return keys_of(_TABLES.get(str(path[0]), Collector) if path else Collector)
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:

@@ -5,13 +5,15 @@ broker -inlet-> ledger (durable) -> receipt; ledger -> series -> validated versi
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from collector import metrics
 from collector.config import Collector
+from collector.gateways import LOOK_EVERY, Door
+from collector.intake.intake import Counters
 from collector.office import access
 from collector.office.app import create
-from collector.parts import opened
+from collector.parts import Parts, opened
 from collector.serve import PARTS, Worker, api, inlet, leave_on_signal, listen, without_api
 from collector.vee.run import catch_up
 from shared.clock import Clock
@@ -33,7 +35,9 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         work = Worker("vee", lambda: catch_up(parts.store, parts.log, parts.clock), config.vee_every_s)
         judging = stack.enter_context(work.running()) if "vee" in parts_on else None
         metrics.serve(config.metrics_listen, parts, taking)
-        running = [one for one in (taking, judging) if one is not None]
+        counters = taking.counters if taking is not None else None
+        door = stack.enter_context(_door(parts, counters)) if "api" in parts_on else None
+        running = [one for one in (taking, judging, door) if one is not None]
 
         def faults() -> BaseException | None:
             return next((one.fault for one in running if one.fault is not None), None)
@@ -42,6 +46,17 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         if sock is None:
             asyncio.run(without_api(faults))
         else:
-            counters = taking.counters if taking is not None else None
             asyncio.run(api(create(parts, counters=counters), sock, faults))
         events.info("collector_stopped", collector=config.id)
+
+
+@contextlib.contextmanager
+def _door(parts: Parts, counters: Counters | None) -> Iterator[Door | None]:
+    """Give the gateways' door where the file wants one, its certificate looked after."""
+    wanted = parts.config.gateways
+    if wanted is None:
+        yield None
+        return
+    sock = listen(wanted.listen, "gateways.listen")
+    with Door(parts, wanted, sock, counters).open() as door, Worker("certificates", door.look, LOOK_EVERY).running():
+        yield door

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from collector.config import Collector
+from collector.intake import pki
+from collector.intake.authority import Authority
 from collector.intake.ledger import Ledger
 from collector.intake.log import Log
 from collector.intake.users import Users
@@ -27,6 +29,7 @@ class Parts:
     ledger: Ledger
     users: Users | None  # of the embedded broker
     next_key: Verifier | None = None  # the public half of the key that takes over once this one goes
+    authority: Authority | None = None  # of the gateways' certificates
 
 
 @contextlib.contextmanager
@@ -38,6 +41,7 @@ def opened(config: Collector, clock: Clock) -> Iterator[Parts]:
         StoreError: the database cannot be used.
     """
     signer = keys.load(config.keys)
+    authority = pki.opened(config, clock.wall())
     store = open_store(config.store, config.data)
     try:
         migrate(store)
@@ -45,6 +49,6 @@ def opened(config: Collector, clock: Clock) -> Iterator[Parts]:
         known = Users(config.data / "broker-users.json") if config.mqtt.embedded else None
         following = config.keys / "next.pub.pem"
         next_key = keys.load_public(following) if following.exists() else None
-        yield Parts(config, clock, signer, store, log, Ledger(store, log, clock), known, next_key)
+        yield Parts(config, clock, signer, store, log, Ledger(store, log, clock), known, next_key, authority)
     finally:
         store.close()

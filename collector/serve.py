@@ -12,11 +12,11 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from collector.config import Collector
+from collector.intake import pki
 from collector.intake.broker import EmbeddedBroker
 from collector.intake.inlet import Inlet
 from collector.intake.mqtt import Broker
-from collector.intake.users import COLLECTOR, Users
+from collector.intake.users import COLLECTOR
 from collector.parts import Parts
 from shared import systemd
 from shared.errors import ConfigError, Fenced, StoreError
@@ -44,14 +44,12 @@ def listen(address: str, key: str) -> socket.socket:
 
 
 @contextlib.contextmanager
-def broker(config: Collector, known: Users | None) -> Iterator[Broker]:
+def broker(parts: Parts) -> Iterator[Broker]:
     """Give the broker's address and the collector's credentials, starting the embedded broker where it is wanted."""
+    config, known = parts.config, parts.users
     mqtt = config.mqtt
     if known is None:
-        yield Broker(
-            mqtt.url or "", f"wattseal-{config.id}", mqtt.username, _secret(mqtt.password_file), mqtt.ca_file,
-            mqtt.cert_file, mqtt.key_file,
-        )  # fmt: skip
+        yield _outside(parts)
         return
     host, _, port = mqtt.embedded_listen.rpartition(":")
     password = known.add(COLLECTOR)
@@ -61,6 +59,31 @@ def broker(config: Collector, known: Users | None) -> Iterator[Broker]:
         yield Broker(f"mqtt://{host}:{port}", f"wattseal-{config.id}", COLLECTOR, password)
     finally:
         embedded.stop()
+
+
+def _outside(parts: Parts) -> Broker:
+    """Return how a broker is reached; who names neither user nor certificate shows one of the collector's authority."""
+    config, signer = parts.config, parts.authority
+    mqtt, name = config.mqtt, f"wattseal-{config.id}"
+    named = mqtt.cert_file is not None or mqtt.username is not None
+    if named or not (mqtt.url or "").startswith("mqtts://") or signer is None or signer.key is None:
+        return Broker(
+            mqtt.url or "", name, mqtt.username, _secret(mqtt.password_file), mqtt.ca_file, mqtt.cert_file,
+            mqtt.key_file,
+        )  # fmt: skip
+    home, clock = pki.folder(config), parts.clock
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    anchor = home / "anchor.pem"
+    anchor.write_text(signer.pem, encoding="ascii")
+    leaf = pki.client(home, COLLECTOR, signer, clock.wall())
+
+    def renew() -> None:
+        pki.client(home, COLLECTOR, signer, clock.wall())
+
+    return Broker(
+        mqtt.url or "", name, ca_file=mqtt.ca_file or str(anchor), cert_file=str(leaf.certificate),
+        key_file=str(leaf.key), renew=renew,
+    )  # fmt: skip
 
 
 def _secret(path: str | None) -> str | None:
@@ -75,7 +98,7 @@ def _secret(path: str | None) -> str | None:
 @contextlib.contextmanager
 def inlet(parts: Parts) -> Iterator[Inlet]:
     """Give a running inlet."""
-    with broker(parts.config, parts.users) as where:
+    with broker(parts) as where:
         running = Inlet(parts.ledger, where, alive=lambda: systemd.notify("WATCHDOG=1"))
         running.start()
         try:

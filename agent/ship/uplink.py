@@ -26,6 +26,7 @@ from shared.errors import ConfigError
 from shared.log import Log
 
 log = Log(__name__)
+KEEPALIVE = 30  # [s]
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0  # [s]
 #: Room that a PUBLISH packet takes beside its payload. [bytes]
 _OVERHEAD = 512
@@ -86,8 +87,7 @@ class Uplink:
         """Hold one connection to its end; return whether the broker took it."""
         try:
             client = self._new_client(asyncio.get_running_loop())
-            where = self.broker.host, self.broker.port, self.broker.ask_every
-            await asyncio.to_thread(client.connect, *where, **self._properties())
+            await asyncio.to_thread(client.connect, self.broker.host, self.broker.port, KEEPALIVE, **self._properties())
         except (OSError, ValueError, ConfigError) as error:
             log.warning("broker_unreachable", broker=self.broker.url, reason=str(error) or type(error).__name__)
             return False
@@ -100,8 +100,6 @@ class Uplink:
         client.loop_start()
         await self._over.wait()
         welcome, self._client, self.connected = self.connected, None, False
-        if welcome:
-            self.courier.lost()
         newer = self.protocol == _V5 and not self._understood  # perhaps the broker speaks only the older version
         self.protocol = _V311 if newer else _V5
         await asyncio.to_thread(client.loop_stop)

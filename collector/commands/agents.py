@@ -1,10 +1,11 @@
-"""`agents list | token | approve | revoke`: who may speak."""
+"""`agents list | token | approve | revoke | broker-files | crl`: who may speak."""
 
 from pathlib import Path
 
 import click
 
 from collector.commands.arguments import as_json, parts, person, say, takes
+from shared.errors import ConfigError
 
 
 @click.group()
@@ -26,7 +27,11 @@ def list_agents(file: Path, *, as_json: bool) -> None:
         {"agent": one.agent, "site": one.site, "state": one.state, "assurance": one.assurance, "kid": one.kid}
         for one in listed
     ]
-    lines = [f"{one.agent:24} {one.site:16} {one.state:9} {fingerprint(one.kid)}" for one in listed]
+    lines = [
+        f"{one.agent:24} {one.site:16} {one.state:9} {fingerprint(one.kid)}"
+        + (f"  claims {one.assurance}" if one.state == "pending" and one.assurance != "software" else "")
+        for one in listed
+    ]
     say({"agents": rows}, "\n".join(lines) or "no agent has asked yet", as_json=as_json)
 
 
@@ -35,19 +40,27 @@ def list_agents(file: Path, *, as_json: bool) -> None:
 @click.option("--site", required=True, help="The site that the gateway stands at.")
 @as_json
 def token(file: Path, agent: str, site: str, *, as_json: bool) -> None:
-    """Print a one-time token by which a gateway may ask to be enrolled; good for 24 hours and one key."""
+    """Print a one-time token by which a gateway may ask to be enrolled; good for 24 hours and one key.
+
+    It carries the pin of the collector's authority: the gateway shows it to nobody else.
+    """
     from collector.intake import enrol
 
     with parts(file) as found:
-        text = enrol.issue(found.store, agent=agent, site=site, now=found.clock.wall())
+        pin = None if found.authority is None else found.authority.pin
+        text = enrol.issue(found.store, agent=agent, site=site, now=found.clock.wall(), pin=pin)
     say({"agent": agent, "site": site, "token": text}, text, as_json=as_json)
 
 
 @agents.command()
 @takes("agent")
 @click.option("--kid", default=None, help="Which key, where several wait.")
+@click.option(
+    "--assurance", type=click.Choice(["software", "tpm", "secure_element"]), default=None,
+    help="Where the key is, as you have seen it; needed where the gateway claims more than a file.",
+)  # fmt: skip
 @as_json
-def approve(file: Path, agent: str, kid: str | None, *, as_json: bool) -> None:
+def approve(file: Path, agent: str, kid: str | None, assurance: str | None, *, as_json: bool) -> None:
     """Approve the key that waits; first compare its fingerprint with what the gateway shows."""
     from collector.intake import enrol
     from shared.keys import fingerprint
@@ -56,12 +69,15 @@ def approve(file: Path, agent: str, kid: str | None, *, as_json: bool) -> None:
     with parts(file) as found:
         text = enrol.approve(
             found.store, found.log, agent=agent, collector_key=found.signer.verifier, by=person(),
-            now=found.clock.wall(), kid=kid, next_key=found.next_key,
+            now=found.clock.wall(), kid=kid, grant=enrol.Grant(assurance, found.authority, found.next_key),
         )  # fmt: skip
     enrolled = introduce(text)
     mark = fingerprint(enrolled.key.kid)
-    members = {"agent": agent, "site": enrolled.site, "state": "approved", "kid": enrolled.key.kid, "record": text}
-    say(members, f"{agent} at {enrolled.site} is approved with key {mark}", as_json=as_json)
+    members = {
+        "agent": agent, "site": enrolled.site, "state": "approved", "kid": enrolled.key.kid,
+        "assurance": enrolled.assurance, "record": text,
+    }  # fmt: skip
+    say(members, f"{agent} at {enrolled.site} is approved with key {mark} ({enrolled.assurance})", as_json=as_json)
 
 
 @agents.command()
@@ -76,3 +92,45 @@ def revoke(file: Path, agent: str, kid: str | None, *, as_json: bool) -> None:
         position = enrol.revoke(found.store, found.log, agent=agent, by=person(), now=found.clock.wall(), kid=kid)
     members = {"agent": agent, "state": "revoked", "position": position}
     say(members, f"{agent} is revoked from position {position} on", as_json=as_json)
+
+
+@agents.command("broker-files")
+@takes()
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+@click.option("--name", "names", multiple=True, required=True, help="Host name or address of the broker; may repeat.")
+@as_json
+def broker_files(file: Path, out: Path, names: tuple[str, ...], *, as_json: bool) -> None:
+    """Write what Mosquitto needs: ca.pem, broker.pem, broker.key, revoked.pem. A young certificate stays as it is."""
+    from collector.intake import certificates, pki
+
+    with parts(file) as found:
+        signer, now = found.authority, found.clock.wall()
+        if signer is None:
+            raise ConfigError("pki: this collector has no authority")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{out}: {error.strerror}") from error
+        leaf = pki.server(out, "broker", list(names), signer, now)
+        pki.replace(out / "ca.pem", signer.pem.encode("ascii"))
+        count = certificates.write_list(found.store, signer, out / "revoked.pem", now)
+    members = {"folder": str(out), "names": list(names), "revoked": count, "authority": signer.pin}
+    say(
+        members, f"wrote ca.pem, {leaf.certificate.name}, {leaf.key.name}, revoked.pem ({count} revoked) to {out};"
+        f" next: chown mosquitto {leaf.key}, then reload Mosquitto", as_json=as_json,
+    )  # fmt: skip
+
+
+@agents.command()
+@takes()
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write (PEM).")
+@as_json
+def crl(file: Path, out: Path, *, as_json: bool) -> None:
+    """Write the list of revoked certificates, for a broker on another machine."""
+    from collector.intake import certificates
+
+    with parts(file) as found:
+        if found.authority is None:
+            raise ConfigError("pki: this collector has no authority")
+        count = certificates.write_list(found.store, found.authority, out, found.clock.wall())
+    say({"file": str(out), "revoked": count}, f"wrote {out}: {count} certificates are revoked", as_json=as_json)

@@ -43,15 +43,7 @@ class Broker:
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
-    keepalive: int = KEEPALIVE
-
-    @property
-    def ask_every(self) -> int:
-        """Return after what silence paho asks the broker for a sign of life. [s]
-
-        It gives up when the next such span has passed, too: a half-open link is noticed within 1.5 times the keepalive.
-        """
-        return max(1, self.keepalive * 3 // 5)
+    renew: Callable[[], None] = field(default=lambda: None, repr=False)  # makes the certificate anew where it is old
 
     @property
     def secure(self) -> bool:
@@ -69,12 +61,13 @@ class Broker:
         return urlsplit(self.url).port or (8883 if self.secure else 1883)
 
     def context(self) -> ssl.SSLContext:
-        """Return the TLS settings.
+        """Return the TLS settings, from files as they are now.
 
         Raises:
             ConfigError: a certificate or key cannot be used.
         """
         try:
+            self.renew()
             context = ssl.create_default_context(cafile=self.ca_file)
             if self.cert_file:
                 context.load_cert_chain(self.cert_file, self.key_file)
@@ -100,7 +93,8 @@ class Link:
         self._client: paho.Client | None = None
         self._stopping = threading.Event()
         self._lost = threading.Event()
-        self._context = broker.context() if broker.secure else None
+        if broker.secure:
+            broker.context()  # what cannot be used is told at the start, not at the first connect
         self._thread = threading.Thread(target=self._run, name="wattseal-broker-link", daemon=True)
 
     def start(self) -> None:
@@ -131,10 +125,10 @@ class Link:
 
     def _session(self) -> None:
         """Live through one connection."""
-        client = self._new_client()
         try:
+            client = self._new_client()
             self._connect(client)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ConfigError) as error:
             self._trouble("broker_unreachable", str(error) or type(error).__name__)
             return
         self._client = client
@@ -157,8 +151,8 @@ class Link:
         )  # fmt: skip
         if self.broker.username:
             client.username_pw_set(self.broker.username, self.broker.password)
-        if self._context is not None:
-            client.tls_set_context(self._context)
+        if self.broker.secure:
+            client.tls_set_context(self.broker.context())
         client.on_socket_open = _no_delay
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
@@ -168,14 +162,13 @@ class Link:
 
     def _connect(self, client: paho.Client) -> None:
         if self._version == V311:
-            client.connect(self.broker.host, self.broker.port, self.broker.ask_every)
+            client.connect(self.broker.host, self.broker.port, KEEPALIVE)
             return
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho ships no types for it
         properties.SessionExpiryInterval = SESSION_LIFE
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         properties.MaximumPacketSize = MOST_BYTES
-        where = self.broker.host, self.broker.port, self.broker.ask_every
-        client.connect(*where, clean_start=False, properties=properties)
+        client.connect(self.broker.host, self.broker.port, KEEPALIVE, clean_start=False, properties=properties)
 
     def _on_connect(self, client: paho.Client, _own: object, _flags: object, reason: Any, _more: object) -> None:  # noqa: ANN401 - paho's
         if reason.is_failure:

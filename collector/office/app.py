@@ -1,5 +1,8 @@
 """The application: routers, problems and headers around the parts of one collector."""
 
+from collections.abc import Sequence
+from types import ModuleType
+
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
@@ -7,6 +10,7 @@ from collector.intake.intake import Counters
 from collector.office import access, problems
 from collector.office.api import (
     agents,
+    authority,
     channels,
     enrolments,
     findings,
@@ -24,7 +28,11 @@ from collector.parts import Parts
 from shared import __version__
 
 SUMMARY = "Metering from signed register reads to numbered releases."
-RESOURCES = (agents, meters, channels, intervals, findings, points, releases, ledger, enrolments, ingest)
+RESOURCES = (agents, meters, channels, intervals, findings, points, releases, ledger, enrolments, ingest, authority)
+
+
+#: What gateways reach over the network; everything else is read on this machine only.
+DOOR = (enrolments, ingest, authority)
 
 
 def create(parts: Parts, counters: Counters | None = None) -> FastAPI:
@@ -38,22 +46,34 @@ def create(parts: Parts, counters: Counters | None = None) -> FastAPI:
         ConfigError: the address to listen on can be reached from other machines.
     """
     access.check(parts.config)
-    app = FastAPI(
-        title="Wattseal", summary=SUMMARY, version=__version__, openapi_url="/v1/openapi.json", docs_url=None,
-        redoc_url=None, redirect_slashes=False, responses=problems.RESPONSES, generate_unique_id_function=_name,
-    )  # fmt: skip
-    app.state.parts, app.state.counters = parts, counters
-    problems.install(app)
-    app.include_router(_version_one())
+    app = _bare(parts, counters, RESOURCES, "/v1/openapi.json")
     app.include_router(health.router)
     pages.install(app)
     app.add_middleware(Border)
     return app
 
 
-def _version_one() -> APIRouter:
+def door(parts: Parts, counters: Counters | None = None) -> FastAPI:
+    """Return what gateways may reach over the network: enrolment, certificates, batches. Nothing is read there."""
+    app = _bare(parts, counters, DOOR, None)
+    app.add_middleware(Border)
+    return app
+
+
+def _bare(parts: Parts, counters: Counters | None, resources: Sequence[ModuleType], openapi_url: str | None) -> FastAPI:
+    app = FastAPI(
+        title="Wattseal", summary=SUMMARY, version=__version__, openapi_url=openapi_url, docs_url=None,
+        redoc_url=None, redirect_slashes=False, responses=problems.RESPONSES, generate_unique_id_function=_name,
+    )  # fmt: skip
+    app.state.parts, app.state.counters = parts, counters
+    problems.install(app)
+    app.include_router(_version_one(resources))
+    return app
+
+
+def _version_one(resources: Sequence[ModuleType]) -> APIRouter:
     router = APIRouter(prefix="/v1")
-    for resource in RESOURCES:
+    for resource in resources:
         router.include_router(resource.router)
     return router
 

@@ -14,24 +14,19 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
     UniqueConstraint,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pk",
-        "uq": "%(table_name)s_%(column_0_N_name)s_uq",
-        "ix": "%(table_name)s_%(column_0_N_name)s_ix",
-        "fk": "%(table_name)s_%(column_0_name)s_fk",
-    }
-)
+from collector.store import basis
+from collector.store.trust import certificate, presence
 
-#: A number that the database gives; SQLite only does so for its own INTEGER.
-Given = BigInteger().with_variant(Integer(), "sqlite")
+metadata = basis.metadata
+Given = basis.Given
+#: Tables that have a file of their own.
+APART = (certificate, presence)
 
 # The log and the ledger.
 
@@ -107,6 +102,13 @@ keyring = Table(
     Column("enrolment_hash", LargeBinary(32)),  # what seq 1 of each epoch names as its predecessor
     Column("revoked_position", BigInteger),
     Column("reenrolment_position", BigInteger),  # of the record that told it a newer collector key
+    Column("csr", Text),  # what it asked a certificate with; null once there is one
+    Column("since_epoch", Text),  # the first place that a key signs to which another one has handed over
+    Column("since_seq", BigInteger),
+    Column("since_position", BigInteger),
+    Column("until_epoch", Text),  # the last place that a key signs which has handed over to another one
+    Column("until_seq", BigInteger),
+    Column("until_position", BigInteger),
 )
 
 token = Table(
@@ -254,6 +256,18 @@ raw_segment = Table(
     Index("raw_segment_channel_id_start_ix", "channel_id", "start"),
 )
 
+suspect = Table(  # what a key signed since it may be in other hands
+    "suspect",
+    metadata,
+    Column("id", Given, primary_key=True, autoincrement=True),
+    Column("channel_id", BigInteger, ForeignKey("channel.id"), nullable=False),
+    Column("length", Integer, nullable=False),  # of one interval [s]
+    Column("start", BigInteger, nullable=False),  # [UTC s]
+    Column("stop", BigInteger, nullable=False),  # [UTC s]
+    Column("position", BigInteger, nullable=False, index=True),  # of the revocation that says so
+    Index("suspect_channel_id_length_start_ix", "channel_id", "length", "start"),
+)
+
 stat_segment = Table(
     "stat_segment",
     metadata,
@@ -356,4 +370,4 @@ release = Table(
 )
 
 #: What `collector.series` builds from the ledger, and may drop and build again.
-SERIES = (event, seam, stat_segment, raw_segment, meter, unsure)
+SERIES = (event, seam, suspect, stat_segment, raw_segment, meter, unsure)

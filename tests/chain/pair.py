@@ -49,7 +49,7 @@ class Pair:
             collector_key=centre.signer.verifier,
             by="anna",
             now=now,
-            next_key=next_key,
+            grant=enrol.Grant(next_key=next_key),
         )
 
     def _word(self) -> ClockState:

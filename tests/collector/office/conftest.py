@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from collector.config import Collector
+from collector.intake import authority
 from collector.office.app import create
 from collector.parts import Parts
 from collector.store.engine import Store
@@ -54,7 +55,10 @@ class Bureau:
     def __init__(self, centre: Centre) -> None:
         self.centre, self.store, self.clock = centre, centre.store, centre.clock
         clock: Clock = centre.clock
-        self.parts = Parts(config(), clock, centre.signer, centre.store, centre.log, centre.ledger, None)
+        self.authority = authority.make("central", clock.wall())
+        self.parts = Parts(
+            config(), clock, centre.signer, centre.store, centre.log, centre.ledger, None, authority=self.authority
+        )
         self.browser = Browser(create(self.parts))
 
     def agent(self, name: str = "dc1-gw1", site: str = "dc1") -> LittleAgent:

@@ -32,7 +32,8 @@ def test_a_gateway_asks_a_person_approves_and_the_record_comes(bureau: Bureau) -
     found = bureau.browser.ask("POST", "/v1/enrolments", json=asking(token, key))
     assert found.status_code == 201
     assert found.json() == {
-        "claim": key.kid, "state": "pending", "fingerprint": keys.fingerprint(key.kid), "record": None
+        "claim": key.kid, "state": "pending", "fingerprint": keys.fingerprint(key.kid), "record": None,
+        "certificate": None, "authority": None,
     }  # fmt: skip
     text = approve(bureau)
     looked = bureau.browser.json(found.headers["location"])
