@@ -8,6 +8,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
@@ -39,7 +40,8 @@ class Uplink(Strict):
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
-    https_url: str | None = Field(default=None, description="second path: POST of the same batches")
+    https_url: str | None = Field(default=None, description="second path while the broker is away: POST of the batches")
+    compress: bool = Field(default=False, description="for links that are paid by the byte")
     retention_days: int = Field(default=90, ge=1, le=3650)
     window: int = Field(default=16, ge=1, le=1000, description="batches on the way at once")
 
@@ -48,6 +50,14 @@ class Uplink(Strict):
     def _broker(cls, text: str) -> str:
         if not is_address(text, ("mqtt", "mqtts")):
             raise ValueError("write mqtts://host:8883, or mqtt://host:1883 in a lab")
+        return text
+
+    @field_validator("https_url")
+    @classmethod
+    def _https_url(cls, text: str | None) -> str | None:
+        schemes = ("http", "https") if text and urlsplit(text).hostname in LOOPBACK else ("https",)
+        if text is not None and not is_address(text, schemes):
+            raise ValueError("write https://collector.example, the collector's API (http:// on this machine only)")
         return text
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from agent.measure.refill import Refill, Request
 from agent.measure.resume import Resumption, resume
 from agent.ship.outbox import Outbox, Sealed
 from agent.ship.seal import Sealer
+from agent.ship.second import SecondPath
 from agent.ship.uplink import Uplink
 from shared import systemd
 from shared.batch import Body, Event
@@ -67,6 +68,7 @@ class Agent:
     watch: ClockWatch
     pollers: dict[str, Poller]
     uplink: Uplink
+    second: SecondPath | None = field(default=None, init=False)
     since: int  # no boundary before it was seen [UTC us]
     lost: dict[str, str] = field(default_factory=dict)  # meters that do not answer, and why
     sealed_at: int = 0  # [boot us]
@@ -292,6 +294,13 @@ class Agent:
     def bus_of(self) -> dict[str, str]:
         """Return the bus of each meter."""
         return {meter.id: meter.bus for meter in self.site.meter}
+
+    async def ship(self) -> None:
+        """Bring what is sealed to the collector, by one path or the other, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.uplink.run())
+            if self.second is not None:
+                group.create_task(self.second.run())
 
     async def poll(self) -> None:
         """Poll all links until cancelled."""

@@ -29,6 +29,7 @@ from agent.ship.courier import Courier
 from agent.ship.outbox import Outbox, Sealed
 from agent.ship.receipts import Desk
 from agent.ship.seal import Sealer
+from agent.ship.second import SecondPath
 from agent.ship.trust import Trust
 from agent.ship.uplink import Uplink
 from agent.ship.window import Window
@@ -83,11 +84,14 @@ def _assemble(
     known = Trust(outbox, enrolled, trust.ring(trust.newest(outbox, enrolled)))
     desk = Desk(outbox, site.agent, enrolled.collector, known.keys)
     courier = Courier(outbox, desk, clock, Window(site.uplink.window, PATIENCE), known)
-    uplink = Uplink(broker, site.agent, courier, clock, lambda: _birth(outbox, clock))
+    uplink = Uplink(
+        broker, site.agent, courier, clock, lambda: _birth(outbox, clock), compress=site.uplink.compress
+    )  # fmt: skip
     watch.see(clock.boot(), clock.wall())
     refill = _refill(site, profiles)
     agent = Agent(site, clock, outbox, sealer, builder, watch, pollers, uplink, since=clock.wall(), refill=refill)
     agent.custody = Custody(site, outbox, clock, lambda: sealer.signer)
+    agent.second = _second(site, broker, uplink)
     agent.resume()
     agent.batches_sealed += len(sealer.seal_config(effective(site, dict(profiles))))
     agent.sealed_at = clock.boot()
@@ -107,6 +111,17 @@ def _broker(site: Site) -> Broker:
     broker.password()  # what cannot be read is told at the start, not at the first connect
     broker.context()
     return broker
+
+
+def _second(site: Site, broker: Broker, uplink: Uplink) -> SecondPath | None:
+    """Return the path for when the broker is away, if the site file names one."""
+    url = site.uplink.https_url
+    if url is None:
+        return None
+    context = broker.tls if url.startswith("https:") else lambda: False
+    return SecondPath(
+        url, site.agent, uplink.courier, uplink.clock, lambda: uplink.connected, context, site.uplink.compress
+    )  # fmt: skip
 
 
 def _birth(outbox: Outbox, clock: Clock) -> dict[str, object]:
@@ -146,7 +161,7 @@ async def run(agent: Agent) -> None:
     async with until_stopped() as stop:
         poll, measure, uplink, custody, waiting = (
             asyncio.create_task(work)
-            for work in (agent.poll(), agent.measure(), agent.uplink.run(), agent.keep_custody(), _until(stop))
+            for work in (agent.poll(), agent.measure(), agent.ship(), agent.keep_custody(), _until(stop))
         )
         systemd.notify("READY=1")
         log.info("agent_started", agent=agent.site.agent, meters=len(agent.site.meter))

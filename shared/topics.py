@@ -5,6 +5,8 @@ from shared.errors import Malformed
 ROOT = "wattseal/v1"
 ALL_BATCHES = f"{ROOT}/+/up/batch"
 ALL_STATES = f"{ROOT}/+/up/state"
+#: User property (MQTT 5) of a batch that was compressed for the way (RFC 1950); the signature covers the long form.
+COMPRESSED = ("ce", "zlib")
 
 
 def batch(agent: str) -> str:

@@ -17,8 +17,6 @@ def notes(site: Site, profiles: dict[str, Profile]) -> list[str]:
         for name, server in site.opcua.items()
         if server.username and not server.security
     ]
-    if site.uplink.https_url:
-        found.append("uplink.https_url: not used by this version; batches go over MQTT")
     if site.lab:
         found.append(f"lab: intervals of {site.interval_s} s; no market settles them")
     return found

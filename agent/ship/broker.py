@@ -53,8 +53,14 @@ class Broker:
         Raises:
             ConfigError: a certificate or key cannot be used.
         """
-        if not self.secure:
-            return None
+        return self.tls() if self.secure else None
+
+    def tls(self) -> ssl.SSLContext:
+        """Return the TLS settings, from the files as they are now.
+
+        Raises:
+            ConfigError: a certificate or key cannot be used.
+        """
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
             if self.cert_file:

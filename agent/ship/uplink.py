@@ -9,6 +9,7 @@ import contextlib
 import json
 import random
 import socket
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +50,7 @@ class Uplink:
     connected: bool = False
     protocol: MQTTProtocolVersion = _V5
     first_retry: float = FIRST_RETRY  # [s]
+    compress: bool = False  # only over MQTT 5, which can say so beside the message
     _client: mqtt.Client | None = None
     _inbox: asyncio.Queue[tuple[str, Any]] = field(default_factory=asyncio.Queue)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -204,13 +206,17 @@ class Uplink:
     def _send(self, client: mqtt.Client) -> None:
         for text in self.courier.due():
             failpoint.reach("agent.before_publish")
-            client.publish(topics.batch(self.agent), text, qos=1, properties=self._expiry())
+            squeezed = self.compress and self.protocol == _V5
+            payload = zlib.compress(text.encode("ascii"), 6) if squeezed else text
+            client.publish(topics.batch(self.agent), payload, qos=1, properties=self._beside(squeezed=squeezed))
             failpoint.reach("agent.after_publish")
 
-    def _expiry(self) -> Properties | None:
+    def _beside(self, *, squeezed: bool) -> Properties | None:
         """Return an hour of message expiry: the outbox sends again anyway, so the broker's queue stays bounded."""
         if self.protocol != _V5:
             return None
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # paho ships no types for it
         properties.MessageExpiryInterval = 3600
+        if squeezed:
+            properties.UserProperty = topics.COMPRESSED
         return properties

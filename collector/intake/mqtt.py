@@ -18,9 +18,11 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from collector.intake.inflate import inflate
 from collector.intake.intake import Message
 from shared.errors import ConfigError
 from shared.log import Log
+from shared.topics import COMPRESSED
 
 log = Log(__name__)
 V5, V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
@@ -199,7 +201,10 @@ class Link:
             if client is self._client:
                 client.ack(mid, qos)
 
-        self._arrived(Message(message.topic, bytes(message.payload), acknowledge))
+        beside = getattr(message.properties, "UserProperty", None) or []
+        octets = bytes(message.payload)
+        octets = inflate(octets) if COMPRESSED in beside else octets
+        self._arrived(Message(message.topic, octets, acknowledge))
 
     def _trouble(self, event: str, said: str) -> None:
         if said != self.problem:  # a state is told once

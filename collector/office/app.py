@@ -10,6 +10,7 @@ from collector.intake.intake import Counters
 from collector.office import access, problems
 from collector.office.api import (
     agents,
+    announcements,
     authority,
     channels,
     enrolments,
@@ -28,11 +29,24 @@ from collector.parts import Parts
 from shared import __version__
 
 SUMMARY = "Metering from signed register reads to numbered releases."
-RESOURCES = (agents, meters, channels, intervals, findings, points, releases, ledger, enrolments, ingest, authority)
+RESOURCES = (
+    agents,
+    meters,
+    channels,
+    intervals,
+    findings,
+    points,
+    releases,
+    ledger,
+    enrolments,
+    ingest,
+    announcements,
+    authority,
+)
 
 
 #: What gateways reach over the network; everything else is read on this machine only.
-DOOR = (enrolments, ingest, authority)
+DOOR = (enrolments, ingest, announcements, authority)
 
 
 def create(parts: Parts, counters: Counters | None = None) -> FastAPI:

@@ -6,6 +6,7 @@ from starlette.exceptions import HTTPException
 
 from collector.intake import receipts
 from collector.intake.authentic import Arrival
+from collector.intake.inflate import inflate
 from collector.intake.round import Outcome
 from collector.office.answers import JOSE
 from collector.office.parts import Office
@@ -37,8 +38,11 @@ async def ingest(office: Office, request: Request) -> Response:
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != JOSE:
         raise HTTPException(415, f"send one batch as {JOSE}")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "deflate"):
+        raise HTTPException(415, "Content-Encoding: send it as it is, or deflate (RFC 1950)")
     octets = await request.body()
-    return await run_in_threadpool(_take, office, octets)
+    return await run_in_threadpool(_take, office, inflate(octets) if encoding == "deflate" else octets)
 
 
 def _take(office: Parts, octets: bytes) -> Response:
