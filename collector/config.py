@@ -100,6 +100,9 @@ class Collector(Strict):
     mqtt: Mqtt
     pki: Pki = Pki()
     gateways: Gateways | None = None
+    disclosure: dict[Id, list[Id]] = Field(
+        default={}, description="parties that may see the evidence of a group of meters, beside the one it is named for"
+    )
 
     @field_validator("store")
     @classmethod

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared import batch, envelope, merkle, record, retiming, veeblob
+from shared import batch, envelope, merkle, record, retiming, veeblob, veil
 from shared import registers as rule
 from shared.errors import BadProof, Malformed, TrustError
 from shared.intervals import Intervals
@@ -19,6 +19,7 @@ from shared.registers import At, Register
 from shared.release import instant
 from shared.retiming import Anchor
 from shared.status import MEASURED, Flags, Status
+from shared.strictjson import array
 from shared.veeblob import Span
 from shared.verify import Ring
 
@@ -184,7 +185,7 @@ def _measured(
 
 def _record(found: Evidence, position: int, taken: record.Record, blobs: Mapping[str, bytes]) -> None:
     if taken.kind == "points" and position > found.points_position:
-        found.points, found.points_position = points(taken.body), position
+        found.points, found.points_position = _points(taken.body, blobs), position
     if taken.kind == "vee":
         name = str(taken.body.get("sha256"))
         octets = blobs.get(name)
@@ -192,6 +193,14 @@ def _record(found: Evidence, position: int, taken: record.Record, blobs: Mapping
             raise BadProof(f"position {position}: the versions of this record are not here or were changed")
         for span in veeblob.decode(octets):
             _versions(found, position, span)
+
+
+def _points(body: dict[str, object], blobs: Mapping[str, bytes]) -> list[PointVersion]:
+    """Return the points that a record states, or as many as are shown of it."""
+    if not veil.is_veiled(body):
+        return points(body)
+    shown = array(body["commitments"], "commitments")
+    return veil.opened(body, [blobs[str(name)].rstrip(b"\n") for name in shown if str(name) in blobs])
 
 
 def _versions(found: Evidence, position: int, span: Span) -> None:

@@ -19,7 +19,6 @@ def load(file: Path, path: str, *, as_json: bool) -> None:
     """Put a points file into force as a signed record; prints what changes."""
     from collector.settle import sources
     from collector.settle.points import diff, load
-    from shared import master
 
     wanted = load(Path(path))
     with parts(file) as found, found.store.write() as connection:
@@ -27,8 +26,7 @@ def load(file: Path, path: str, *, as_json: bool) -> None:
         lines = diff(standing.versions, wanted)
         position = standing.position
         if lines:
-            body = master.body(wanted)
-            position = found.log.record(connection, "points", body, by=person(), now=found.clock.wall())
+            position = sources.record(connection, found.log, wanted, by=person(), now=found.clock.wall())
     members = {"points": len({one.id for one in wanted}), "changes": lines, "position": position}
     say(members, "\n".join([*lines, f"in force from position {position}"]), as_json=as_json)
 

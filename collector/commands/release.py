@@ -52,7 +52,9 @@ def make(
         folder = write(made, out)
         if with_evidence:
             with found.store.read() as connection:
-                evidence(connection, found.log, made, found.signer.verifier, folder)
+                evidence(
+                    connection, found.log, made, found.signer.verifier, folder, found.config.disclosure
+                )  # fmt: skip
     say({"release_id": made.id, "kind": made.kind, "path": str(folder)}, str(folder), as_json=as_json)
 
 
@@ -143,5 +145,7 @@ def prove(file: Path, release_id: str, out: Path, *, as_json: bool) -> None:
     with parts(file) as found, found.store.read() as connection:
         made = fetch(connection, release_id)
         folder = write(made, out)
-        leaves = evidence(connection, found.log, made, found.signer.verifier, folder)
+        leaves = evidence(
+                    connection, found.log, made, found.signer.verifier, folder, found.config.disclosure
+                )  # fmt: skip
     say({"path": str(folder), "leaves": leaves}, f"{folder}: {leaves} leaves", as_json=as_json)

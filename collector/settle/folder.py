@@ -4,15 +4,17 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from collector.intake.log import Entry, Log
+from collector.settle import sources
 from collector.settle.release import Made
 from collector.store.schema import blob, keyring
-from shared import envelope, keys, release
+from shared import envelope, keys, release, strictjson, veil
 from shared.errors import ConfigError, StoreError
 from shared.keys import Verifier, from_jwk
 
@@ -59,11 +61,26 @@ def _durable(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def evidence(connection: Connection, log: Log, made: Made, collector_key: Verifier, folder: Path) -> int:
+#: A group of meters that everybody may see.
+OPEN = "default"
+
+
+def evidence(
+    connection: Connection, log: Log, made: Made, collector_key: Verifier, folder: Path,
+    disclosure: Mapping[str, Sequence[str]] | None = None,
+) -> int:  # fmt: skip
     """Write `evidence/` into a release's folder; return how many leaves it holds.
 
+    Args:
+        connection: A reading connection.
+        log: The log.
+        made: The release.
+        collector_key: The collector's public key.
+        folder: The release's folder.
+        disclosure: Which parties may see a group of meters, beside the one that it is named for.
+
     Raises:
-        ConfigError: bytes that it needs are no longer kept.
+        ConfigError: bytes that it needs are no longer kept, or its party may not see what is behind its rows.
         StoreError: it cannot be written.
     """
     positions = sorted({at for row in made.parsed for first, last in row.evidence for at in range(first, last + 1)})
@@ -77,7 +94,9 @@ def evidence(connection: Connection, log: Log, made: Made, collector_key: Verifi
             for at in positions:
                 entry = _entry(connection, log, at)
                 agents.add(entry.kid)
+                _permit(entry, made, disclosure or {})
                 _blob(connection, entry, fresh)
+                _openings(connection, entry, made, fresh)
                 file.write(json.dumps(_leaf(connection, log, entry, made.position), separators=(",", ":")) + "\n")
         _keys(connection, agents, collector_key, fresh / "keys")
         shutil.rmtree(target, ignore_errors=True)
@@ -105,6 +124,37 @@ def _blob(connection: Connection, entry: Entry, fresh: Path) -> None:
     body = json.loads(envelope.payload(envelope.apart(entry.text)))["body"]
     query = select(blob.c.bytes).where(blob.c.sha256 == bytes.fromhex(body["sha256"]))
     (fresh / "blobs" / f"{body['sha256']}.ndjson").write_bytes(bytes(connection.execute(query).scalar_one()))
+
+
+def _permit(entry: Entry, made: Made, disclosure: Mapping[str, Sequence[str]]) -> None:
+    """Make sure that the party of a release may see a batch.
+
+    Raises:
+        ConfigError: it may not.
+    """
+    if made.party is None or entry.typ != "batch" or entry.text is None:
+        return
+    body = json.loads(envelope.payload(envelope.apart(entry.text)))["body"]
+    group = str(body.get("disclosure", OPEN)) if isinstance(body, dict) else OPEN
+    if group not in (OPEN, made.party) and made.party not in disclosure.get(group, ()):
+        raise ConfigError(
+            f"release {made.id}: position {entry.position} holds meters of group {group!r}, which party {made.party!r}"
+            " may not see; name it under [disclosure] in collector.toml, or hand it the release without evidence"
+        )
+
+
+def _openings(connection: Connection, entry: Entry, made: Made, fresh: Path) -> None:
+    """Show of a veiled `points` record what the rows of this release rest on, and nothing else."""
+    if entry.kind != "points" or entry.text is None:
+        return
+    body = json.loads(envelope.payload(envelope.apart(entry.text)))["body"]
+    if not veil.is_veiled(body):
+        return
+    wanted = sources.rest_on(sources.points(connection, entry.position + 1).versions, strictjson.loads(made.manifest))
+    for line in sources.openings(connection, body):
+        (one, *_) = veil.opened(body, [line])
+        if one.id in wanted:
+            (fresh / "blobs" / f"{veil.commitment(line)}.ndjson").write_bytes(line + b"\n")
 
 
 def _keys(connection: Connection, kids: set[str], collector_key: Verifier, target: Path) -> None:

@@ -1,19 +1,22 @@
 """What a release is made from: points, versions of channels, and the leaves behind them, as of one position."""
 
 import json
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, insert, select
 
+from collector.intake.log import Log
 from collector.series import channels as names
 from collector.series import raw
 from collector.series import versions as series
 from collector.series.codec import Ints
 from collector.settle.rows import Channel
-from collector.store.schema import finding, ledger, ledger_bytes, version_segment
-from shared import envelope, master
+from collector.store.schema import blob, finding, ledger, ledger_bytes, version_segment
+from shared import envelope, master, veil
 from shared.master import PointVersion, in_force
 from shared.registers import Mark
 from shared.release import instant
@@ -52,7 +55,30 @@ def points(connection: Connection, size: int) -> Points:
     if row is None:
         return Points([], -1)
     body = json.loads(envelope.payload(envelope.apart(row.jws)))["body"]
-    return Points(master.points(body), row.position)
+    if not veil.is_veiled(body):
+        return Points(master.points(body), row.position)
+    return Points(veil.opened(body, openings(connection, body)), row.position)
+
+
+def openings(connection: Connection, body: dict[str, Any]) -> list[bytes]:
+    """Return every opening of a veiled `points` record."""
+    query = select(blob.c.bytes).where(blob.c.sha256 == bytes.fromhex(body["sha256"]))
+    return bytes(connection.execute(query).scalar_one()).splitlines()
+
+
+def record(connection: Connection, log: Log, wanted: Sequence[PointVersion], *, by: str, now: int) -> int:
+    """Return the position of the signed record that puts points into force.
+
+    Where a point is not for everybody, the record commits to each apart (`shared.veil`), so that evidence for one
+    party shows nothing of the others.
+    """
+    if not any(one.parties for one in wanted):
+        return log.record(connection, "points", master.body(wanted), by=by, now=now)
+    body, octets = veil.veiled(wanted, {one.id: secrets.token_bytes(16) for one in wanted})
+    position = log.record(connection, "points", body, by=by, now=now)
+    row = {"sha256": bytes.fromhex(str(body["sha256"])), "position": position, "bytes": octets}
+    connection.execute(insert(blob).values(**row))
+    return position
 
 
 def channels_of(versions: Iterable[PointVersion], wanted: Iterable[str], at: int) -> set[str]:
@@ -69,6 +95,18 @@ def channels_of(versions: Iterable[PointVersion], wanted: Iterable[str], at: int
                 found.add(ref)
             else:
                 open_.append(ref)
+    return found
+
+
+def rest_on(versions: Sequence[PointVersion], manifest: Any) -> set[str]:  # noqa: ANN401 - a manifest's JSON
+    """Return the ids of the points of a release and of all that they are made of, at any time."""
+    found, open_ = set[str](), [str(one) for one in manifest["points"]]
+    while open_:
+        name = open_.pop()
+        if name not in found:
+            found.add(name)
+            own = [one.parsed.refs for one in versions if one.id == name]
+            open_ += [ref for refs in own for ref in refs if "/" not in ref]
     return found
 
 

@@ -23,6 +23,7 @@ class Policy:
     role: str = "load"
     rated_power: int | None = None  # [mW]
     timezone: str = "UTC"
+    disclosure: str = "default"  # group of parties that may see it
 
     def kind(self, quantity: str) -> str:
         """Return the kind of series that a quantity of this meter is (DESIGN.md section 7.3)."""
@@ -58,7 +59,7 @@ def _meters(payload: dict[str, Any]) -> dict[tuple[str, str], Policy]:
     known = [one for one in meters if isinstance(one, dict)]
     return {
         (payload["site"], str(one.get("id"))): Policy(
-            str(one.get("role")), _milliwatts(one.get("max_power_kW")), timezone
+            str(one.get("role")), _milliwatts(one.get("max_power_kW")), timezone, str(one.get("disclosure", "default"))
         )
         for one in known
     }  # fmt: skip

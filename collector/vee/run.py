@@ -155,18 +155,27 @@ class Run:
         }  # fmt: skip
 
     def write(self, now: int) -> None:
-        """Write the record, its blob, the versions, and the findings that came or went."""
+        """Write a record for each disclosure group, its blob, the versions, and the findings that came or went."""
         position = self.size - 1
-        if self.spans:
-            octets = veeblob.encode(self.spans)
-            digest = hashlib.sha256(octets)
-            position = self.log.record(
-                self.connection, "vee", {"sha256": digest.hexdigest()}, by=MADE_BY, now=now
-            )  # fmt: skip
-            self.connection.execute(insert(blob).values(sha256=digest.digest(), position=position, bytes=octets))
-            versions.append(self.connection, self.versions, position)
+        pairs = list(zip(self.spans, self.versions, strict=True))
+        for group in sorted({self._group(span) for span in self.spans}):
+            own = [pair for pair in pairs if self._group(pair[0]) == group]
+            position = self._record([span for span, _ in own], [version for _, version in own], now)
         for channel, start, stop, rows in self._found:
             self._settle(channel, start, stop, rows, position)
+
+    def _group(self, span: Span) -> str:
+        """Return which group of parties may see a channel: evidence for one shows no other."""
+        site, _, rest = span.channel.partition("/")
+        return self.policies.get((site, rest.rpartition(".")[0]), Policy()).disclosure
+
+    def _record(self, spans: list[Span], made: list[Version], now: int) -> int:
+        octets = veeblob.encode(spans)
+        digest = hashlib.sha256(octets)
+        position = self.log.record(self.connection, "vee", {"sha256": digest.hexdigest()}, by=MADE_BY, now=now)
+        self.connection.execute(insert(blob).values(sha256=digest.digest(), position=position, bytes=octets))
+        versions.append(self.connection, made, position)
+        return position
 
     def _settle(self, channel: Channel, start: int, stop: int, rows: list[dict[str, Any]], position: int) -> None:
         """Add findings that are new, and settle those that no longer hold."""
