@@ -147,6 +147,22 @@ def enroll(file: Path, token: str, collector_url: str, wait_s: int, *, as_json: 
 
 @agent.command()
 @site_file
+@click.option("--wait", "wait_s", default=30, show_default=True, help="Seconds to wait for a running agent.")
+@as_json
+def rotate(file: Path, wait_s: int, *, as_json: bool) -> None:
+    """Make a new signing key and hand over to it; the gateway stays enrolled, nobody has to approve anything."""
+    from agent.field.rotate import rotated
+    from agent.sitefile import load
+
+    site, _ = load(file)
+    found = rotated(site, wait_s)
+    text = f"the new signing key is {found.name}, fingerprint {found.fingerprint}\nthe old one signs nothing any more"
+    members = {"agent": site.agent, "key": found.name, "fingerprint": found.fingerprint, "by_daemon": found.by_daemon}
+    _say(as_json, members, text)
+
+
+@agent.command()
+@site_file
 @click.option("--once", is_flag=True, help="Measure and seal one span of intervals, show it, send nothing.")
 @as_json
 def run(file: Path, *, once: bool, as_json: bool) -> None:

@@ -5,6 +5,7 @@ enrolment record is here.
 """
 
 import hashlib
+import json
 import os
 import secrets
 import uuid
@@ -24,6 +25,9 @@ from shared.record import Enrolment
 _PENDING = "enrolment_pending"
 #: Kept value: where to ask for the next certificate, and when. [UTC us]
 CERTIFICATE = "certificate"
+#: Kept value: name and id of the signing key in force, once it has followed another one; and the same as a file.
+SIGNING = "signing"
+POINTER = "signing.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +131,10 @@ def look(site: Site, outbox: Outbox) -> Standing:
     return _take(site, outbox, _key(site, make=False), answer)
 
 
-def _key(site: Site, *, make: bool) -> Signer:
+def _key(site: Site, *, make: bool, name: str = store.FIRST) -> Signer:
     try:
         kept = store.of(site)
-        return kept.create(store.FIRST) if make and not kept.holds(store.FIRST) else kept.load(store.FIRST)
+        return kept.create(name) if make and not kept.holds(name) else kept.load(name)
     except OSError as error:
         raise ConfigError(f"{site.keys}: {error.strerror}; give data_dir to the agent's user") from error
 
@@ -172,7 +176,7 @@ def accept(site: Site, outbox: Outbox, key: Verifier, text: str) -> Enrolment:
         found = record.introduce(text)
     except TrustError as error:
         raise ConfigError(f"the enrolment record cannot be believed: {error}") from error
-    _check(site, found, key.kid)
+    _check(site, found, key.kid, found.key.kid)
     try:
         keys.save_public(site.keys / "collector" / f"{found.collector}.pem", found.collector_key)
         (Path(site.data_dir) / "enrolment.jws").write_text(text + "\n", encoding="ascii")
@@ -182,8 +186,8 @@ def accept(site: Site, outbox: Outbox, key: Verifier, text: str) -> Enrolment:
     return found
 
 
-def _check(site: Site, found: Enrolment, kid: str) -> None:
-    """Believe that an enrolment is for this site file and this key.
+def _check(site: Site, found: Enrolment, kid: str, expected: str) -> None:
+    """Believe that an enrolment is for this site file, and that the key is the one in force.
 
     Raises:
         ConfigError: it is for others: what would be sealed now, nobody would take.
@@ -193,9 +197,9 @@ def _check(site: Site, found: Enrolment, kid: str) -> None:
             f'the enrolment is for agent "{found.agent}" at site "{found.site}", the site file says "{site.agent}" at'
             f' "{site.site}"; correct it, or enrol in another data_dir'
         )
-    if found.key.kid != kid:
+    if expected != kid:
         raise ConfigError(
-            f"the enrolment is for another key than that in {site.keys}; put the key {keys.fingerprint(found.key.kid)}"
+            f"the enrolment is for another key than that in {site.keys}; put the key {keys.fingerprint(expected)}"
             " back, or enrol again in another data_dir"
         )
     if found.collector not in site.uplink.collectors:
@@ -219,6 +223,31 @@ def standing(site: Site, outbox: Outbox) -> tuple[Enrolment, Signer]:
     text = outbox.enrolment()
     if text is None:
         raise ConfigError(f"{outbox.path}: holds no enrolment record")
-    enrolled, key = record.introduce(text), _key(site, make=False)
-    _check(site, enrolled, key.kid)
+    enrolled, present = record.introduce(text), custody_of(site, outbox)
+    key = _key(site, make=False, name=present.name)
+    _check(site, enrolled, key.kid, present.kid or enrolled.key.kid)
     return enrolled, key
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Which signing key is in force: its name, and its id once it has followed another one."""
+
+    name: str
+    kid: str | None = None
+
+
+def custody_of(site: Site, outbox: Outbox) -> Present:
+    """Return which signing key is in force: the one that the chain says, or a file beside the keys if that is lost."""
+    kept = outbox.get(SIGNING)
+    if kept is not None:
+        return Present(str(kept["name"]), str(kept["kid"]))
+    try:
+        named = json.loads((site.keys / POINTER).read_text(encoding="ascii"))
+        return Present(str(named["name"]), str(named["kid"]))
+    except FileNotFoundError:
+        return Present(store.FIRST)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{site.keys / POINTER}: cannot be read: {error}; it names the signing key in force"
+        ) from error

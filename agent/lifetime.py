@@ -11,12 +11,17 @@ from pathlib import Path
 from shared.errors import ConfigError
 
 
+class Busy(ConfigError):  # noqa: N818 - names a state
+    """Another agent works in the data directory."""
+
+
 @contextlib.contextmanager
 def alone(directory: Path) -> Iterator[None]:
     """Hold the lock of a data directory.
 
     Raises:
-        ConfigError: another agent runs in it, or it cannot be made.
+        Busy: another agent runs in it.
+        ConfigError: it cannot be made.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -27,7 +32,7 @@ def alone(directory: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise ConfigError(f"data_dir {directory}: another agent runs here; stop it first") from None
+        raise Busy(f"data_dir {directory}: another agent runs here; stop it first") from None
     try:
         yield
     finally:

@@ -90,7 +90,7 @@ def _assemble(
     watch.see(clock.boot(), clock.wall())
     refill = _refill(site, profiles)
     agent = Agent(site, clock, outbox, sealer, builder, watch, pollers, uplink, since=clock.wall(), refill=refill)
-    agent.custody = Custody(site, outbox, clock, lambda: sealer.signer)
+    agent.custody = Custody(site, outbox, clock, sealer)
     agent.second = _second(site, broker, uplink)
     agent.resume()
     agent.batches_sealed += len(sealer.seal_config(effective(site, dict(profiles))))

@@ -13,10 +13,12 @@ AGENT = (
     "agent.before_sign", "agent.after_sign", "agent.before_commit", "agent.after_commit", "agent.before_publish",
     "agent.after_publish", "agent.before_mark", "agent.after_mark", "agent.before_prune", "agent.after_prune",
 )  # fmt: skip
+ROTATION = ("agent.before_rotate", "agent.after_rotate")
 COLLECTOR = (
     "collector.before_verify", "collector.after_verify", "collector.before_commit", "collector.after_commit",
     "collector.before_receipt", "collector.after_receipt", "collector.before_puback", "collector.after_puback",
 )  # fmt: skip
+STEPS = AGENT + ROTATION + COLLECTOR
 
 
 def armed(text: str | None) -> Callable[[str], None]:
@@ -31,8 +33,8 @@ def armed(text: str | None) -> Callable[[str], None]:
     if not text:
         return _pass
     name, _, nth = text.partition(":")
-    if name not in AGENT + COLLECTOR or not (nth or "1").isdecimal():
-        raise SystemExit(f"WATTSEAL_FAILPOINT={text}: no such step; write one of {', '.join(AGENT + COLLECTOR)}")
+    if name not in STEPS or not (nth or "1").isdecimal():
+        raise SystemExit(f"WATTSEAL_FAILPOINT={text}: no such step; write one of {', '.join(STEPS)}")
     count, last = itertools.count(1), int(nth or 1)
 
     def crash(step: str) -> None:

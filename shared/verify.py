@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shared import batch as batches
-from shared import envelope, intervals, record
-from shared.batch import Batch
+from shared import envelope, intervals, record, rotation
+from shared.batch import Batch, Config, KeyRotate
 from shared.errors import BrokenChain, Malformed, TrustError
 from shared.intervals import Intervals
 from shared.keys import Verifier
@@ -60,6 +60,7 @@ class _Chain:
     seq: int
     digest: bytes
     first: int
+    kid: str  # whose key is in force
     boundaries: dict[str, tuple[int, object]] = field(default_factory=dict)
 
 
@@ -71,6 +72,7 @@ class Reader:
         self.ring = ring
         self.chains: dict[tuple[str, str], _Chain] = {}
         self.enrolments: dict[bytes, record.Enrolment] = {}
+        self.successors: dict[str, str] = {}  # key id to that of the key it has handed over to
         self.batches = self.records = self.intervals = self.values = self.unsynchronised = 0
         self.off_line: list[int] = []  # how far boundaries lie from the anchors, where that is more than the error [us]
 
@@ -96,9 +98,10 @@ class Reader:
     def _batch(self, name: str, text: str) -> None:
         payload = envelope.believe(text, envelope.BATCH, self.ring.agents)
         found = batches.decode(payload)
-        self._link(found, text)
+        kid = envelope.apart(text).kid
+        self._link(found, text, kid)
         self.batches += 1
-        self._signer(found, text)
+        self._signer(found, kid)
         if found.seen is not None:
             self.report.checkpoints.append(Checkpoint(found.seen.log, found.seen.size, found.seen.root))
         self.unsynchronised += found.clock.status != "S"
@@ -106,19 +109,34 @@ class Reader:
             self._intervals(name, found.body)
             self._placed(found, found.body)
 
-    def _signer(self, found: Batch, text: str) -> None:
+    def _signer(self, found: Batch, kid: str) -> None:
+        """Believe that the key is the one in force: that of the enrolment, or one that was handed over to."""
+        label, chain = f"{found.agent}, epoch {found.epoch[:8]}", self.chains[found.agent, found.epoch]
+        if chain.kid != kid:
+            raise BrokenChain(f"{label}: batch {found.seq} is not signed by the key in force there, {chain.kid}")
         enrolled = self.enrolments.get(found.prev) if found.seq == 1 else None
-        if enrolled is None:
-            return
-        kid = envelope.apart(text).kid
-        if (enrolled.agent, enrolled.site, enrolled.key.kid) != (found.agent, found.site, kid):
-            raise BrokenChain(f"epoch {found.epoch} of {found.agent} is not signed by the key of its enrolment")
+        if enrolled is not None and (enrolled.agent, enrolled.site) != (found.agent, found.site):
+            raise BrokenChain(f"epoch {found.epoch} of {found.agent} begins at the enrolment of another agent")
+        if enrolled is not None and self._heir(enrolled.key.kid) != kid:
+            before = found.body.previous_epoch if isinstance(found.body, Config) else None
+            if before is None or (found.agent, before.epoch) in self.chains:
+                raise BrokenChain(f"epoch {found.epoch} of {found.agent} is not signed by the key of its enrolment")
+            self.report.unproved.append(f"{label}: that key {kid} follows the enrolled one; what says so is not here")
+        if isinstance(found.body, KeyRotate):
+            heir = rotation.successor(found.agent, found.epoch, found.seq, found.body)
+            self.successors[kid] = chain.kid = heir.kid
 
-    def _link(self, found: Batch, text: str) -> None:
+    def _heir(self, kid: str) -> str:
+        """Return the last key to which a key was handed over, as far as this file says."""
+        while kid in self.successors:
+            kid = self.successors[kid]
+        return kid
+
+    def _link(self, found: Batch, text: str, kid: str) -> None:
         key, digest = (found.agent, found.epoch), envelope.digest(text)
         chain = self.chains.get(key)
         if chain is None:
-            self.chains[key] = _Chain(found.seq, digest, found.seq)
+            self.chains[key] = _Chain(found.seq, digest, found.seq, kid)
             return
         label = f"{found.agent}, epoch {found.epoch[:8]}"
         if found.seq <= chain.seq:
@@ -182,11 +200,13 @@ class Reader:
 
     def _proved(self) -> list[str]:
         agents = ", ".join(sorted({agent for agent, _ in self.chains}))
+        changes = f"{len(self.successors)} changes of a signing key are signed by the former and proved by the next key"
         return [
             f"{self.batches} batches are signed by {agents}, byte for byte as sealed",
             "each batch follows its predecessor: between the first and the last none is missing, repeated or moved",
             f"{self.values} of {self.intervals} interval values follow from the signed reads by the published rule",
             f"{self.intervals - self.values} interval values are null: no number stands where a boundary is unknown",
+            *([changes] if self.successors else []),
         ]
 
 

@@ -72,7 +72,10 @@ class Courier:
                 yield text
 
     def _waiting(self) -> list[Waiting]:
-        return self.outbox.waiting(self.window.size + len(self._parked))
+        """Return what waits, up to a change of the signing key: what follows waits until the collector knows of it."""
+        waiting = self.outbox.waiting(self.window.size + len(self._parked))
+        last = next((at for at, one in enumerate(waiting, start=1) if one.kind == "key_rotate"), len(waiting))
+        return waiting[:last]
 
     def _park(self, one: Waiting) -> None:
         self._parked.add(one.row)

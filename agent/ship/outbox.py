@@ -49,6 +49,7 @@ class Waiting:
     epoch: str
     seq: int
     size: int  # [bytes]
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ class Outbox:
     def waiting(self, most: int) -> list[Waiting]:
         """Return which batches are not acknowledged, oldest first, at most so many."""
         rows = self._rows(
-            "SELECT id, epoch, seq, length(jws) FROM batch WHERE acked IS NULL ORDER BY id LIMIT ?", (most,)
+            "SELECT id, epoch, seq, length(jws), kind FROM batch WHERE acked IS NULL ORDER BY id LIMIT ?", (most,)
         )
         return [Waiting(*row) for row in rows]
 

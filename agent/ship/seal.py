@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agent.ship.outbox import Head, Maker, Outbox, Sealed
 from agent.ship.parts import fitting
-from shared import __version__, envelope, failpoint
+from shared import __version__, envelope, failpoint, rotation
 from shared.batch import Batch, Body, ClockState, Config, Seen, encode
 from shared.clock import Clock
 from shared.keys import Signer
@@ -71,6 +71,28 @@ class Sealer:
             now.clock, config, SOFTWARE, now.seen, kind, body,
         )  # fmt: skip
         return encode(made)
+
+    def rotate(self, following: Signer, kept: Mapping[str, object]) -> Sealed:
+        """Return the batch by which the present key hands over; from the next one on the following key signs.
+
+        Args:
+            following: The next signing key, durable in its place.
+            kept: JSON values that name it, kept in the same commit: whoever starts after a crash signs with the key
+                that the chain says.
+
+        Raises:
+            StoreError: disk or token refuse; the present key stays in force.
+        """
+        now = _Moment(self.clock.wall(), self.clock_state(), self.outbox.last_seen())
+
+        def make(head: Head) -> tuple[str, str]:
+            body = rotation.handing_over(self.agent, head.epoch, head.seq + 1, following)
+            payload = self._payload(head, "key_rotate", body, now)
+            return "key_rotate", envelope.seal(payload, envelope.BATCH, self.signer)
+
+        (sealed,) = self.outbox.seal([make], now.created, kept)
+        self.signer = following
+        return sealed
 
     def seal_config(self, settings: dict[str, object]) -> list[Sealed]:
         """Seal the effective configuration if it begins an epoch or differs from the one in force."""

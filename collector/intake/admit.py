@@ -34,14 +34,25 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """The first or the last place that a key signs, and where the batch stands by which a key handed over there."""
+
+    epoch: str
+    seq: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """An enrolled key, as the keyring has it."""
 
     kid: str
     agent: str
     site: str
-    state: str  # pending, approved, revoked
+    state: str  # pending, approved, announced, rotated, revoked
     enrolment_hash: bytes | None
+    since: Turn | None = None  # None: from its enrolment on
+    until: Turn | None = None  # None: it is in force
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,27 @@ def agree(head: Head, key: Key, *, topic: str | None, collector: str) -> None:
         raise WrongIdentity(f"a batch says it is of site {head.site!r}; its key is enrolled for {key.site!r}")
     if collector not in head.aud:
         raise WrongIdentity(f"a batch is for {', '.join(head.aud)[:200]}, not for this collector {collector!r}")
+
+
+def out_of_turn(head: Head, key: Key, opened: int | None) -> str | None:
+    """Return why a key does not sign a place, None where it does.
+
+    Args:
+        head: The place.
+        key: A key that may speak.
+        opened: Position of the first batch of the head's epoch, None while there is none.
+    """
+    since, until = key.since, key.until
+    place = f"batch {head.seq} of epoch {head.epoch[:8]}"
+    if since is not None and since.epoch == head.epoch and head.seq < since.seq:
+        return f"{place} is before the turn of key {key.kid}, which begins with batch {since.seq}"
+    if since is not None and since.epoch != head.epoch and opened is not None and opened < since.position:
+        return f"{place} is of an epoch before the turn of key {key.kid}"
+    if until is not None and until.epoch == head.epoch and head.seq > until.seq:
+        return f"{place} is after the turn of key {key.kid}, which ended with batch {until.seq}"
+    if until is not None and until.epoch != head.epoch and (opened is None or opened > until.position):
+        return f"{place} is of an epoch after the turn of key {key.kid}"
+    return None
 
 
 def decide(head: Head, chain: Chain | None, *, repeated: bool, opening: Opening | None = None) -> Decision:

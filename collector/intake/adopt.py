@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
 
+from collector.intake import turns
 from collector.intake.admit import State
 from collector.intake.log import Log
 from collector.store.engine import Store
@@ -51,4 +52,5 @@ def adopt(store: Store, log: Log, *, agent: str, epoch: str, by: str, now: int) 
         position = log.add_record(tail, "adoption", {"agent": agent, "epoch": epoch}, by=by)
         tail.flush()
         connection.execute(update(chain).where(own).values(state=State.OPEN))
+        turns.hand_over_in(connection, agent, epoch, now)
     return position

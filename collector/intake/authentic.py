@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from collector.intake import admit
 from collector.intake.admit import Key
-from collector.intake.keyring import APPROVED, REVOKED, Enrolled
+from collector.intake.keyring import REVOKED, SPEAKING, Enrolled
 from shared import batch, envelope
 from shared.batch import Head
 from shared.errors import Malformed, TrustError, UnknownSigner
@@ -81,7 +81,7 @@ def believe(
 def _approved(enrolled: Enrolled | None, kid: str) -> Key:
     if enrolled is None:
         raise UnknownSigner(f"no key is known with id {kid}")
-    if enrolled.key.state not in (APPROVED, REVOKED):
+    if enrolled.key.state not in SPEAKING | {REVOKED}:
         raise UnknownSigner(f"key {kid} of agent {enrolled.key.agent} waits for approval")
     return enrolled.key
 

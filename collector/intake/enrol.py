@@ -224,20 +224,59 @@ def _confirmed(one: Listed, said: str | None) -> str:
     return said or one.assurance
 
 
-def revoke(store: Store, log: Log, *, agent: str, by: str, now: int, kid: str | None = None) -> int:
-    """Return the position of the record from which on an agent's key is refused.
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What a person says of a revocation."""
+
+    reason: str | None = None
+    compromised_since: int | None = None  # [UTC us]
+
+
+def revoke(
+    store: Store, log: Log, *, agent: str, by: str, now: int, kid: str | None = None, why: Why | None = None
+) -> int:  # fmt: skip
+    """Return the position of the record from which on an agent's keys are refused, and its certificates with them.
+
+    Args:
+        store: The collector's database.
+        log: Its log.
+        agent: Whose keys: the one in force and those that have handed over to it.
+        by: The person.
+        now: Time. [UTC us]
+        kid: Only this one key.
+        why: The reason, and since when somebody else may have used the key: what was created or received since then
+            is not taken back, but no longer believed without a person.
 
     Raises:
-        ConfigError: the agent has no approved key, or more than one and none was named.
+        ConfigError: the agent has no such key, or more than one enrolment and no key was named.
     """
+    why = why or Why()
     with store.write() as connection:
-        one = _only(keyring.listed(connection, agent), APPROVED, agent, kid)
-        position = log.record(connection, "revocation", {"agent": agent, "kid": one.kid}, by=by, now=now)
-        connection.execute(
-            update(schema.keyring).where(schema.keyring.c.kid == one.kid)
-            .values(state=REVOKED, revoked_position=position)
-        )  # fmt: skip
+        found = [one for one in keyring.listed(connection, agent) if one.state in keyring.SPEAKING]
+        chosen = _of_one_enrolment(found, agent, kid)
+        for one in chosen:
+            body: dict[str, object] = {
+                "agent": agent, "kid": one.kid, "reason": why.reason, "compromised_since": why.compromised_since
+            }  # fmt: skip
+            position = log.record(connection, "revocation", body, by=by, now=now)
+            connection.execute(
+                update(schema.keyring).where(schema.keyring.c.kid == one.kid)
+                .values(state=REVOKED, revoked_position=position)
+            )  # fmt: skip
+        certificates.revoke(connection, [one.kid for one in chosen], now)
     return position
+
+
+def _of_one_enrolment(found: list[Listed], agent: str, kid: str | None) -> list[Listed]:
+    """Return the key that was named, else all keys of the agent's one enrolment, the one in force last."""
+    if kid is not None:
+        found = [one for one in found if one.kid == kid]
+    enrolments = {one.enrolment_position for one in found if one.enrolment_position is not None}
+    if len(enrolments) > 1:
+        raise _several([one for one in found if one.state == APPROVED], agent, APPROVED)
+    if not enrolments:
+        raise ConfigError(f"agent {agent!r} has no approved key; see: wattseal collector agents list")
+    return sorted(found, key=lambda one: one.state == APPROVED)
 
 
 def _only(keys: list[Listed], state: str, agent: str, kid: str | None) -> Listed:
@@ -245,7 +284,11 @@ def _only(keys: list[Listed], state: str, agent: str, kid: str | None) -> Listed
     if len(found) == 1:
         return found[0]
     if found:
-        prints = "; ".join(fingerprint(one.kid) for one in found)
-        raise ConfigError(f"agent {agent!r} has {len(found)} {state} keys; name one by its key id: {prints}")
+        raise _several(found, agent, state)
     what = "has no request that waits for approval" if state == PENDING else f"has no {state} key"
     raise ConfigError(f"agent {agent!r} {what}; see: wattseal collector agents list")
+
+
+def _several(found: list[Listed], agent: str, state: str) -> ConfigError:
+    prints = "; ".join(fingerprint(one.kid) for one in found)
+    return ConfigError(f"agent {agent!r} has {len(found)} {state} keys; name one by its key id: {prints}")

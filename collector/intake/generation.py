@@ -29,7 +29,7 @@ _ENROLMENTS = (
     .order_by(ledger.c.position)
 )
 _KEYS = select(keyring.c.kid, keyring.c.agent, keyring.c.enrolment_position, keyring.c.reenrolment_position).where(
-    keyring.c.role == "agent", keyring.c.state == "approved"
+    keyring.c.role == "agent", keyring.c.state.in_(("approved", "rotated"))
 )
 
 

@@ -3,19 +3,24 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from collector.intake.admit import Key
+from collector.intake.admit import Key, Turn
 from collector.store.schema import keyring, ledger_bytes
-from shared.keys import Verifier, from_jwk
+from shared.keys import Verifier, from_jwk, jwk
 
 APPROVED, PENDING, REVOKED = "approved", "pending", "revoked"
+#: A key that has handed over to another one, and one to which a batch hands over that is not admitted yet.
+ROTATED, ANNOUNCED = "rotated", "announced"
+#: Whose batches are looked at; which places they may sign is a matter of turns.
+SPEAKING = frozenset({APPROVED, ROTATED, ANNOUNCED})
 
 # Built once: to build a statement costs more than to run it.
 _AMONG = keyring.c.kid.in_(bindparam("kids", expanding=True))
 _KEYS = select(keyring).where(_AMONG, keyring.c.role == "agent")
-_STATES = select(keyring.c.kid, keyring.c.state).where(_AMONG)
+_BARE = select(*(one for one in keyring.c if one.name != "jwk")).where(_AMONG, keyring.c.role == "agent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +37,51 @@ def of(connection: Connection, kids: Iterable[str]) -> dict[str, Enrolled]:
     if not wanted:
         return {}
     rows = connection.execute(_KEYS, {"kids": list(wanted)})
-    return {row.kid: _enrolled(row.kid, row.agent, row.site, row.state, row.enrolment_hash, row.jwk) for row in rows}
+    return {row.kid: Enrolled(_key(row), from_jwk(json.loads(row.jwk))) for row in rows}
 
 
-def _enrolled(kid: str, agent: str, site: str, state: str, enrolment: bytes | None, jwk: str) -> Enrolled:
-    key = Key(kid, agent, site, state, None if enrolment is None else bytes(enrolment))
-    return Enrolled(key, from_jwk(json.loads(jwk)))
-
-
-def states(connection: Connection, kids: Iterable[str]) -> dict[str, str]:
-    """Return the state of each key as it stands in this transaction."""
+def keys(connection: Connection, kids: Iterable[str]) -> dict[str, Key]:
+    """Return the keys of agents among some key ids, as they stand in this transaction."""
     wanted = set(kids)
     if not wanted:
         return {}
-    rows = connection.execute(_STATES, {"kids": list(wanted)})
-    return {row.kid: row.state for row in rows}
+    return {row.kid: _key(row) for row in connection.execute(_BARE, {"kids": list(wanted)})}
+
+
+def _key(row: Any) -> Key:  # noqa: ANN401 - a row
+    enrolment = None if row.enrolment_hash is None else bytes(row.enrolment_hash)
+    since = None if row.since_epoch is None else Turn(row.since_epoch, row.since_seq, row.since_position)
+    until = None if row.until_epoch is None else Turn(row.until_epoch, row.until_seq, row.until_position)
+    return Key(row.kid, row.agent, row.site, row.state, enrolment, since, until)
+
+
+def put(connection: Connection, key: Key, public: Verifier, now: int) -> None:
+    """Write a key that another key has named; what was announced of it before is replaced. now: [UTC us]
+
+    Nobody has seen where it is, so it counts as software whatever its predecessor was.
+    """
+    connection.execute(delete(keyring).where(keyring.c.kid == key.kid, keyring.c.state == ANNOUNCED))
+    since = key.since
+    connection.execute(insert(keyring).values(
+        kid=key.kid, agent=key.agent, site=key.site, jwk=json.dumps(jwk(public)), role="agent", assurance="software",
+        state=key.state, requested_at=now, enrolment_hash=key.enrolment_hash,
+        since_epoch=since and since.epoch, since_seq=since and since.seq, since_position=since and since.position,
+    ))  # fmt: skip
+
+
+def hand_over(connection: Connection, past: Key, following: Key) -> None:
+    """Write that a key has handed over, and that the following one speaks by the same enrolment."""
+    own = select(keyring.c.enrolment_position, keyring.c.reenrolment_position).where(keyring.c.kid == past.kid)
+    row, until = connection.execute(own).one(), past.until
+    connection.execute(
+        update(keyring).where(keyring.c.kid == following.kid)
+        .values(enrolment_position=row.enrolment_position, reenrolment_position=row.reenrolment_position)
+    )  # fmt: skip
+    connection.execute(
+        update(keyring).where(keyring.c.kid == past.kid)
+        .values(state=past.state, until_epoch=until and until.epoch, until_seq=until and until.seq,
+                until_position=until and until.position)
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from itertools import starmap
 
 from sqlalchemy import Connection
 
-from collector.intake import authentic, generation, keyring, quarantine, receipts
+from collector.intake import authentic, generation, keyring, quarantine, receipts, turns
 from collector.intake.authentic import Arrival, Authentic, Refused
 from collector.intake.keyring import Enrolled
 from collector.intake.log import Log
@@ -68,7 +68,11 @@ class Ledger:
         def verdict(arrival: Arrival, found: Envelope | Refused) -> Authentic | Refused:
             return found if isinstance(found, Refused) else self._verify(arrival, found, keys)
 
-        return list(starmap(verdict, zip(arrivals, apart, strict=True)))
+        found = list(starmap(verdict, zip(arrivals, apart, strict=True)))
+        while fresh := {kid: one for kid, one in turns.announced(found).items() if kid not in keys}:
+            keys |= fresh  # what a successor signed may come in the same group as the batch that names it
+            found = list(starmap(verdict, zip(arrivals, apart, strict=True)))
+        return found
 
     def _verify(self, arrival: Arrival, found: Envelope, keys: dict[str, Enrolled]) -> Authentic | Refused:
         return authentic.believe(arrival, found, keys, self.log.collector)

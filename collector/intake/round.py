@@ -14,6 +14,7 @@ from collector.intake import admit, authentic, generation, keyring, quarantine
 from collector.intake.admit import Chain, Decision, Opening, State, Verdict
 from collector.intake.authentic import Arrival, Authentic, Refused, printable
 from collector.intake.log import Leaf, Log, Tail, message_hash
+from collector.intake.turns import KIND, Turns
 from collector.store import schema
 from shared import batch, envelope, lineage
 from shared.batch import Config, Head, Place, Seen
@@ -87,7 +88,7 @@ class Round:
         self.stored = 0
         self.beyond = 0  # the largest checkpoint of this log that an agent has seen and the log does not reach
         self._known: set[bytes] = set()
-        self._states: dict[str, str] = {}
+        self._keys = Turns(connection)
         self._chains: dict[Epoch, _Row] = {}
         self._speakers: dict[str, _Speaker] = {}
         self._waiting: dict[str, dict[bytes, tuple[str, int, int]]] = {}  # agent: message: (epoch, seq, size)
@@ -109,7 +110,7 @@ class Round:
             return
         hashes = [message_hash(one.message) for one in batches]
         self._known.update(bytes(one) for one in self.connection.execute(_KNOWN, {"hashes": hashes}).scalars())
-        self._states.update(keyring.states(self.connection, {one.key.kid for one in batches}))
+        self._keys.expect(batches)
         agents = {one.key.agent for one in batches}
         self._read_chains(agents)
         self._read_speakers(agents)
@@ -147,12 +148,15 @@ class Round:
 
     def take(self, one: Authentic) -> Outcome:
         """Return the outcome of an authentic batch, and of nothing else that it made possible."""
-        if self._states.get(one.key.kid) != keyring.APPROVED:
-            text = f"key {one.key.kid} of agent {one.key.agent} is revoked"
-            return self.refuse(Refused(Arrival(None, one.text.encode("ascii")), "revoked", text, one.key.agent))
+        barred = self._keys.barred(one)
+        if barred is not None:
+            return self.refuse(_refused(one, *barred))
         if one.head is None:
             return self._unreadable(one)
         outcome = self._decide(one, one.head)
+        if outcome.verdict == "refused":
+            self._owe((one.head.agent, one.head.epoch))
+            return outcome
         self._hear(one.head, outcome)
         if outcome.verdict == "stored":
             self._follow((one.head.agent, one.head.epoch))
@@ -176,18 +180,24 @@ class Round:
         decision = admit.decide(
             head, row.chain if row else None, repeated=message in self._known, opening=opening
         )  # fmt: skip
-        match decision.verdict:
-            case Verdict.REPEATED:
-                return Outcome("repeated", None, head.agent, head.epoch, head.seq)
-            case Verdict.AHEAD:
-                return self._set_aside(one, head, message)
+        if decision.verdict is Verdict.REPEATED:
+            return Outcome("repeated", None, head.agent, head.epoch, head.seq)
+        waits = decision.verdict is Verdict.AHEAD
+        wrong = self._keys.out_of_turn(one, head, row.first if row else None, waits=waits)
+        if wrong is not None:
+            self._refused.append(_refused(one, *wrong))
+            return Outcome("refused", wrong[0], head.agent, head.epoch, head.seq)
+        if waits:
+            return self._set_aside(one, head, message)
         self._known.add(message)
-        position = self._append(one, head, decision)
-        return Outcome("stored", decision.reason, head.agent, head.epoch, head.seq, position, decision.state)
+        position, reason = self._append(one, head, decision), decision.reason
+        if head.kind == KIND and decision.state == State.ADMITTED:
+            reason = self._keys.hand_over(one, head, position, self.tail.time)
+        return Outcome("stored", reason, head.agent, head.epoch, head.seq, position, decision.state)
 
     def _opening(self, one: Authentic, head: Head) -> Opening:
         previous = _previous(one.text)
-        first = all(row.kid != one.key.kid for row in self._chains.values())
+        first = one.key.since is None and all(row.kid != one.key.kid for row in self._chains.values())
         newest = self._newest(head.agent)
         continues = previous is not None and newest == previous.epoch and self._is_admitted(head.agent, previous)
         awaits = previous is not None and self._is_to_come(head.agent, newest, previous)
@@ -264,6 +274,7 @@ class Round:
                 "message_hash": message, "agent": head.agent, "epoch": head.epoch, "seq": head.seq, "size": size,
                 "jws": one.text,
             }  # fmt: skip
+            self._keys.waits(one, self.tail.time)
         return Outcome("parked", None, head.agent, head.epoch, head.seq)
 
     def _follow(self, key: Epoch) -> None:
@@ -289,8 +300,10 @@ class Round:
             return None
         if one.head is None:
             return None
+        self._keys.expect([one])
         outcome = self._decide(one, one.head)
-        self._hear(one.head, outcome)
+        if outcome.verdict != "refused":
+            self._hear(one.head, outcome)
         return outcome
 
     def _openings(self, agent: str) -> list[bytes]:
@@ -360,6 +373,10 @@ def _chain_row(key: Epoch, row: _Row) -> dict[str, object]:
         "state": str(row.chain.state), "first_position": row.first, "last_position": row.last,
         "started_at": row.started,
     }  # fmt: skip
+
+
+def _refused(one: Authentic, reason: str, text: str) -> Refused:
+    return Refused(Arrival(None, one.text.encode("ascii")), reason, text, one.key.agent)
 
 
 def _previous(text: str) -> Place | None:

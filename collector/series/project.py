@@ -32,9 +32,9 @@ from collector.store.schema import (
     unsure,
 )
 from shared import batch as batches
-from shared import envelope, record, retiming
-from shared.batch import Batch, Event, Gap
-from shared.errors import ConfigError, Malformed
+from shared import envelope, record, retiming, rotation
+from shared.batch import Batch, Event, Gap, KeyRotate
+from shared.errors import ConfigError, Malformed, TrustError
 from shared.intervals import Block, Intervals
 from shared.quantity import INT64_MAX
 from shared.retiming import Anchor
@@ -152,11 +152,21 @@ class Projection:
                 self._retime_boot(found, by, entry.position)
             if isinstance(found.body, Intervals):
                 self._intervals(entry, found, found.body, since, only)
+            elif isinstance(found.body, KeyRotate):
+                self._hand_over(entry, found, found.body)
             elif isinstance(found.body, tuple):
                 self._events += [_event(found, entry.position, one) for one in found.body]
                 self._seams(found, entry.position, found.body)
         except Malformed as error:
             self._find(entry, "A4", "W", f"batch {entry.seq} cannot be used by this version: {printable(str(error))}")
+
+    def _hand_over(self, entry: Entry, batch: Batch, body: KeyRotate) -> None:
+        """Note a change of the signing key that is none; what it changes is the intake's."""
+        try:
+            rotation.successor(batch.agent, batch.epoch, batch.seq, body)
+        except TrustError as error:
+            text = f"batch {entry.seq} hands over to a key that has not proved itself: {printable(str(error))}"
+            self._find(entry, "A1", "E", text)
 
     def _seams(self, batch: Batch, position: int, body: Sequence[Event | Gap]) -> None:
         """Note the reads on either side of where a register ended."""

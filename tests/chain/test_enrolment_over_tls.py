@@ -20,6 +20,7 @@ from agent.custody import Custody
 from agent.enrolment import CERTIFICATE
 from agent.main import _broker
 from agent.ship.outbox import Outbox
+from agent.ship.seal import Sealer
 from collector.config import Collector
 from collector.gateways import Door
 from collector.intake import enrol
@@ -27,6 +28,7 @@ from collector.parts import Parts, opened
 from collector.store.schema import keyring as keyring_table
 from collector.store.schema import token as token_table
 from shared import keys
+from shared.batch import ClockState
 from tests.commands import Ran, write
 from tests.fakes import ManualClock
 
@@ -161,7 +163,9 @@ def test_a_running_gateway_renews_its_certificate(tmp_path: Path, centre: Centre
     site, _ = sitefile.load(Path(file))
     outbox, clock = Outbox(site.outbox), ManualClock(wall=centre.clock.wall())
     enrolment.look(site, outbox)
-    looking = Custody(site, outbox, clock, lambda: keys.load(site.keys))
+    word = ClockState("S", "chrony", ((clock.boot(), clock.wall(), 850),))
+    key = keys.load(site.keys)
+    looking = Custody(site, outbox, clock, Sealer(outbox, key, clock, ("central",), "dc1", "dc1-gw1", lambda: word))
     first = (site.keys / "tls.pem").read_bytes()
     asyncio.run(looking.look())
     assert (looking.renewals, (site.keys / "tls.pem").read_bytes()) == (0, first)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import enrolment, sitefile
+from agent import enrolment, rotation, sitefile
 from agent.config import Site
 from agent.keystore import pkcs11, store
 from agent.keystore.pkcs11 import Token
@@ -18,6 +18,7 @@ from shared import batch, envelope, keys
 from shared.batch import ClockState
 from shared.errors import ConfigError, StoreError
 from shared.keys import P256_ORDER
+from shared.verify import Ring, export
 from tests.commands import SITE, Ran
 from tests.conftest import lacking
 from tests.fakes import ManualClock
@@ -175,3 +176,23 @@ def test_a_signature_that_the_own_key_does_not_verify_is_never_used(tmp_path: Pa
     stranger = pkcs11.TokenSigner(token, "gateway", keys.generate().verifier, private)
     with pytest.raises(StoreError, match="does not verify"):
         stranger.sign(uuid.uuid4().bytes)
+
+
+def test_a_gateway_changes_its_key_inside_the_token(tmp_path: Path, hsm: SoftHsm) -> None:
+    site, collector, clock = site_of(tmp_path, hsm), LittleCollector(), ManualClock()
+    signer = store.of(site).create("signing")
+    outbox = Outbox(site.outbox)
+    enrolment.accept(site, outbox, signer.verifier, collector.enrol(site.agent, site.site, signer))
+    _, key = enrolment.standing(site, outbox)
+    word = ClockState("S", "chrony", ((clock.boot(), clock.wall(), 850),))
+    sealer = Sealer(outbox, key, clock, ("central",), site.site, site.agent, lambda: word)
+    sealer.seal_config({"schema": 1})
+    following = rotation.rotate(site, outbox, sealer)
+    sealer.seal(("heartbeat", None))
+    assert store.of(site).load("signing-2").kid == following.kid != key.kid
+    _, again = enrolment.standing(site, outbox)
+    assert again.kid == following.kid
+    ring = Ring(keys.load_ring(site.keys), {collector.signer.kid: collector.signer.verifier})
+    report = export("x", [outbox.enrolment() or "", *outbox.texts()], ring)
+    assert (report.good, report.failures, list(site.keys.glob("*.key"))) == (True, [], [])
+    outbox.close()
