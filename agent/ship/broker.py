@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from shared.errors import ConfigError
 
+KEEPALIVE = 30  # [s]
+
 
 @dataclass(frozen=True, slots=True)
 class Broker:
@@ -18,6 +20,15 @@ class Broker:
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
+    keepalive: int = KEEPALIVE
+
+    @property
+    def ask_every(self) -> int:
+        """Return after what silence paho asks the broker for a sign of life. [s]
+
+        It gives up when the next such span has passed, too: a half-open link is noticed within 1.5 times the keepalive.
+        """
+        return max(1, self.keepalive * 3 // 5)
 
     @property
     def host(self) -> str:

@@ -18,6 +18,9 @@ from shared.errors import StoreError, TrustError
 from shared.log import Log
 
 log = Log(__name__)
+#: A batch from this size on may be what a link ends for that cannot say how much it takes (MQTT 3.1.1). [bytes]
+_SUSPECT = 65_536
+_SOON, _ENDS, _AGAIN = 10_000_000, 3, 600_000_000  # within which time, how often, and when it is tried again [boot us]
 
 
 @dataclass(slots=True)
@@ -46,13 +49,27 @@ class Courier:
     _refused: bytes | None = None  # the newest receipt that was not believed
     _rejected: set[bytes] = field(default_factory=set)
     _parked: set[int] = field(default_factory=set)
+    _largest: tuple[int, int] = (0, 0)  # sent on this link: [bytes, boot us]
+    _ends: int = 0  # of links in a row, each soon after a large batch
+    _ceiling: tuple[int, int] = (envelope.LIMIT, 0)  # what was learnt of the link, and until when [bytes, boot us]
 
     def connected(self, limit: int = envelope.LIMIT) -> None:
         """Begin anew: the link is a new one, and nothing is on it. [bytes]"""
         self.counters.connects += 1
-        self.limit = min(envelope.LIMIT, limit)
+        learnt, expires = self._ceiling
+        self.limit = min(envelope.LIMIT, limit, learnt if self.clock.boot() < expires else limit)
+        self._largest = 0, 0
         self.window.reset()
         self._parked.clear()
+
+    def lost(self) -> None:
+        """Take note that the link ended; one that ends for a large batch again and again is sent smaller ones only."""
+        size, at = self._largest
+        now = self.clock.boot()
+        self._ends = self._ends + 1 if size >= _SUSPECT and now - at < _SOON else 0
+        if self._ends >= _ENDS:
+            self._ends, self._ceiling = 0, (size - 1, now + _AGAIN)
+            log.error("broker_ends_link_for_size", bytes=size, hint="raise the broker's largest packet to 300000")
 
     def due(self) -> Iterator[str]:
         """Give the batches to send now, lowest first; each counts as sent when it is given.
@@ -69,6 +86,8 @@ class Courier:
             text = self.outbox.batch(one.epoch, one.seq)
             if text is not None:
                 self.counters.sent += 1
+                if one.size >= self._largest[0]:
+                    self._largest = one.size, self.clock.boot()
                 yield text
 
     def _waiting(self) -> list[Waiting]:

@@ -27,7 +27,6 @@ from shared.errors import ConfigError
 from shared.log import Log
 
 log = Log(__name__)
-KEEPALIVE = 30  # [s]
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0  # [s]
 #: Room that a PUBLISH packet takes beside its payload. [bytes]
 _OVERHEAD = 512
@@ -89,7 +88,8 @@ class Uplink:
         """Hold one connection to its end; return whether the broker took it."""
         try:
             client = self._new_client(asyncio.get_running_loop())
-            await asyncio.to_thread(client.connect, self.broker.host, self.broker.port, KEEPALIVE, **self._properties())
+            where = self.broker.host, self.broker.port, self.broker.ask_every
+            await asyncio.to_thread(client.connect, *where, **self._properties())
         except (OSError, ValueError, ConfigError) as error:
             log.warning("broker_unreachable", broker=self.broker.url, reason=str(error) or type(error).__name__)
             return False
@@ -102,6 +102,8 @@ class Uplink:
         client.loop_start()
         await self._over.wait()
         welcome, self._client, self.connected = self.connected, None, False
+        if welcome:
+            self.courier.lost()
         newer = self.protocol == _V5 and not self._understood  # perhaps the broker speaks only the older version
         self.protocol = _V311 if newer else _V5
         await asyncio.to_thread(client.loop_stop)

@@ -46,6 +46,15 @@ class Broker:
     cert_file: str | None = None
     key_file: str | None = None
     renew: Callable[[], None] = field(default=lambda: None, repr=False)  # makes the certificate anew where it is old
+    keepalive: int = KEEPALIVE
+
+    @property
+    def ask_every(self) -> int:
+        """Return after what silence paho asks the broker for a sign of life. [s]
+
+        It gives up when the next such span has passed, too: a half-open link is noticed within 1.5 times the keepalive.
+        """
+        return max(1, self.keepalive * 3 // 5)
 
     @property
     def secure(self) -> bool:
@@ -164,13 +173,14 @@ class Link:
 
     def _connect(self, client: paho.Client) -> None:
         if self._version == V311:
-            client.connect(self.broker.host, self.broker.port, KEEPALIVE)
+            client.connect(self.broker.host, self.broker.port, self.broker.ask_every)
             return
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho ships no types for it
         properties.SessionExpiryInterval = SESSION_LIFE
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         properties.MaximumPacketSize = MOST_BYTES
-        client.connect(self.broker.host, self.broker.port, KEEPALIVE, clean_start=False, properties=properties)
+        where = self.broker.host, self.broker.port, self.broker.ask_every
+        client.connect(*where, clean_start=False, properties=properties)
 
     def _on_connect(self, client: paho.Client, _own: object, _flags: object, reason: Any, _more: object) -> None:  # noqa: ANN401 - paho's
         if reason.is_failure:

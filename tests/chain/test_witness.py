@@ -27,7 +27,7 @@ COLLECTOR, AGENT = keys.generate(), keys.generate()
 class Operator:
     """A collector that owns its key and that of its gateway, and can make any history it likes."""
 
-    def __init__(self, where: Path, migrated: Path, levels: list[int], signer: FileSigner = COLLECTOR) -> None:
+    def __init__(self, where: Path, migrated: Path, levels: list[int | None], signer: FileSigner = COLLECTOR) -> None:
         where.mkdir()
         shutil.copy(migrated, where / "collector.db")
         self.where, self.centre = where, Centre(open_store("sqlite", where), signer)
@@ -36,7 +36,7 @@ class Operator:
             self.centre.log.record(connection, "points", master.body([POINT]), by="anna", now=1)
         self.grow(0, levels)
 
-    def grow(self, at: int, levels: list[int]) -> None:
+    def grow(self, at: int, levels: list[int | None]) -> None:
         self.agent.seal("intervals", reads(T0 + at * L, list(levels)))
         taken = self.centre.take(*self.agent.texts)
         for _, text in taken.receipts:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Mosquitto
+from tests.faults.hostile_broker import HostileBroker
 from tests.faults.laboratory import Laboratory
+from tests.faults.pair import Pair
+from tests.faults.proxy import FAIR, Proxy, Weather
 
 
 @pytest.fixture
@@ -37,3 +40,49 @@ def make_laboratory(tmp_path: Path, migrated: Path) -> Iterator[Callable[[str], 
     for one in made:
         one.end()
         shutil.rmtree(one.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def make_broker() -> Iterator[Callable[..., HostileBroker]]:
+    """Return how to start a broker that does mischief."""
+    made: list[HostileBroker] = []
+
+    def make(*words: object, **more: object) -> HostileBroker:
+        broker = HostileBroker(*words, **more)  # type: ignore[arg-type] # handed on
+        broker.start()
+        made.append(broker)
+        return broker
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def make_proxy() -> Iterator[Callable[..., Proxy]]:
+    """Return how to start a bad link to a port."""
+    made: list[Proxy] = []
+
+    def make(target: int, weather: Weather = FAIR, seed: int = 1) -> Proxy:
+        proxy = Proxy(target, weather, seed)
+        proxy.start()
+        made.append(proxy)
+        return proxy
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def make_pair(tmp_path: Path, migrated: Path) -> Iterator[Callable[..., Pair]]:
+    """Return how to make a collector and its gateways in this process."""
+    made: list[Pair] = []
+
+    def make(centre_url: str, *, keepalive: int = 30) -> Pair:
+        made.append(Pair(tmp_path / f"pair{len(made)}", migrated, centre_url, keepalive))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
