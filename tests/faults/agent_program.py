@@ -7,6 +7,8 @@ so that whoever reads the ledger can tell whether a restart lost energy or told 
 import asyncio
 import os
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +42,13 @@ class Order:
 
     @property
     def enough(self) -> Path:
-        """Return the file that ends the sealing once it is there."""
-        return self.folder / "enough"
+        """Return the file that ends the sealing once it is there; like the journal, it is on no disk that fails."""
+        return self.folder.with_suffix(".enough")
+
+    @property
+    def journal(self) -> Path:
+        """Return the file of what was promised."""
+        return self.folder.with_suffix(".sealed")
 
 
 def order(words: list[str]) -> Order:
@@ -74,31 +81,44 @@ def seal(sealer: Sealer, journal: int) -> None:
         os.write(journal, f"{one.text}\n".encode("ascii"))
 
 
+def opened(order: Order, clock: SystemClock) -> tuple[Outbox, Sealer, Uplink]:
+    """Open the outbox; a disk that refuses is asked again, as the service manager would."""
+    while True:
+        try:
+            outbox = Outbox(order.folder / "outbox.sqlite")
+            outbox._db.execute(f"PRAGMA synchronous={os.environ.get('LABORATORY_SYNCHRONOUS', 'FULL')}")
+            sealer, uplink = gateway(order, outbox, clock)
+            sealer.seal_config({"schema": 1})
+        except StoreError as error:
+            print(f"refused: {error}", flush=True)
+            time.sleep(0.05)
+            continue
+        return outbox, sealer, uplink
+
+
 async def run(order: Order) -> None:
     clock = SystemClock()
-    outbox = Outbox(order.folder / "outbox.sqlite")
-    sealer, uplink = gateway(order, outbox, clock)
-    sealer.seal_config({"schema": 1})
-    journal = os.open(order.folder / "sealed.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    outbox, sealer, uplink = opened(order, clock)
+    journal = os.open(order.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     sending = asyncio.create_task(uplink.run())
     count = 0
     while not (order.enough.exists() and not outbox.count()["waiting"]):
         if not order.enough.exists():
             count += 1
-            tried(sealer, journal)
+            tried(lambda: seal(sealer, journal))
             uplink.kick()
         if order.prune and count % PRUNE_EACH == 0:
-            outbox.prune(clock.wall())
+            tried(lambda: outbox.prune(clock.wall()))
         await asyncio.sleep(order.pause)
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
     outbox.close()
 
 
-def tried(sealer: Sealer, journal: int) -> None:
-    """Seal; a disk that refuses is told, and asked again the next time."""
+def tried(work: Callable[[], object]) -> None:
+    """Do something; a disk that refuses is told, and asked again the next time."""
     try:
-        seal(sealer, journal)
+        work()
     except StoreError as error:
         print(f"refused: {error}", flush=True)
 

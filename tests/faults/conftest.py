@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Mosquitto
+from tests.conftest import lacking
 from tests.faults.hostile_broker import HostileBroker
 from tests.faults.laboratory import Laboratory
 from tests.faults.pair import Pair
+from tests.faults.powercut import built
 from tests.faults.proxy import FAIR, Proxy, Weather
 
 
@@ -86,3 +88,11 @@ def make_pair(tmp_path: Path, migrated: Path) -> Iterator[Callable[..., Pair]]:
     yield make
     for one in made:
         one.end()
+
+
+@pytest.fixture(scope="session")
+def powercut(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the library that models a disk, built here."""
+    if shutil.which("gcc") is None:
+        lacking("no gcc: install it (Debian, Ubuntu: apt install gcc libc6-dev)")
+    return built(tmp_path_factory.mktemp("powercut"))

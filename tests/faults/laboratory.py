@@ -60,6 +60,16 @@ class Program:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.line[2:]} goes on: {self.said()[-2000:]}") from None
 
+    def until(self, what: str, holds: Callable[[], object], within: float = WITHIN) -> None:
+        """Wait for a condition while it runs."""
+
+        def checked() -> object:
+            assert self._process is not None
+            assert self._process.poll() is None, self.said()[-3000:]
+            return holds()
+
+        until(what, checked, within)
+
     def kill(self) -> None:
         """End it as a power cut would (kill -9)."""
         if self._process is not None:
@@ -83,11 +93,11 @@ class Gateway:
 
     def enough(self) -> None:
         """Let it seal no more, and end once everything is acknowledged."""
-        (self.folder / "enough").touch()
+        self.folder.with_suffix(".enough").touch()
 
     def sealed(self) -> list[str]:
         """Return what was promised, in order of sealing."""
-        journal = self.folder / "sealed.txt"
+        journal = self.folder.with_suffix(".sealed")
         return journal.read_text(encoding="ascii").splitlines() if journal.exists() else []
 
     def held(self) -> list[str]:
@@ -139,7 +149,8 @@ class Laboratory:
         outbox.begin(uuid.uuid4().hex, record)
         outbox.close()
         words = (folder, broker or self.broker, name, pause, "prune" if prune else "keep")
-        self.gateways[name] = Gateway(name, folder, Program("agent_program", words, folder / "agent.log"))
+        program = Program("agent_program", words, self.folder / f"{name}.log")
+        self.gateways[name] = Gateway(name, folder, program)
         return self.gateways[name]
 
     def ledger(self, name: str) -> list[tuple[str, str, int, str]]:

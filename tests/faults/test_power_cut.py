@@ -1,0 +1,144 @@
+"""Power cuts at agent and collector (facts/trust.md section 13, tests 2 and 3): nothing durable is lost.
+
+Only synced bytes survive, in every second cut with any sectors of what was not synced beside them. The same campaign
+without our syncs must lose, else it proves nothing; a disk that lies about them must be found out.
+"""
+
+import os
+import random
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from collector.intake.log import Log
+from collector.store.engine import open_store
+from shared import merkle
+from tests.faults.laboratory import Gateway, Laboratory, assert_promise
+from tests.faults.powercut import Machine
+
+CUTS = int(os.environ.get("WATTSEAL_FAULT_CUTS", "200"))
+SEED = 2
+Lab = Callable[..., Laboratory]
+
+
+def _integrity(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as database:
+        return [row[0] for row in database.execute("PRAGMA integrity_check").fetchall()]
+
+
+def _agent_cut(gateway: Gateway, machine: Machine, chances: random.Random, **more: str) -> int:
+    """Run a gateway until it has sealed some more, cut its power; return how many sealed batches are gone."""
+    before, goal = len(gateway.sealed()), chances.randint(1, 40)
+    gateway.program.start(**machine.start(**more))
+    gateway.program.until("more seals", lambda: len(gateway.sealed()) >= before + goal)
+    gateway.program.kill()
+    promised = gateway.sealed()
+    machine.cut(chances if chances.random() < 0.5 else None)
+    assert _integrity(gateway.folder / "outbox.sqlite") == ["ok"]
+    return len(set(promised) - set(gateway.held()))
+
+
+def _cut_agent(laboratory: Laboratory, library: Path, cuts: int) -> tuple[int, int]:
+    """Cut a gateway's power so often, under load; return how many batches there were, and how many torn sectors."""
+    laboratory.collector.start()
+    gateway, chances = laboratory.gateway("dc1-gw1", pause=0.005), random.Random(SEED)
+    machine = Machine(gateway.folder, library)
+    lost = [_agent_cut(gateway, machine, chances) for _ in range(cuts)]
+    assert lost == [0] * cuts
+    gateway.finish()
+    assert "Traceback" not in gateway.program.said()
+    return assert_promise(laboratory, gateway), machine.torn_sectors
+
+
+def test_a_power_cut_at_the_gateway_loses_nothing_sealed(laboratory: Laboratory, powercut: Path) -> None:
+    batches, torn = _cut_agent(laboratory, powercut, 6)
+    assert batches > 6
+    assert torn > 0
+
+
+def test_the_same_cuts_lose_batches_where_commits_are_not_synced(laboratory: Laboratory, powercut: Path) -> None:
+    """The model can fail: with synchronous=NORMAL, as other gateways ship it, sealed batches are gone."""
+    gateway, chances = laboratory.gateway("dc1-gw1", pause=0.005), random.Random(SEED)
+    machine = Machine(gateway.folder, powercut)
+    lost = [_agent_cut(gateway, machine, chances, LABORATORY_SYNCHRONOUS="NORMAL") for _ in range(3)]
+    assert sum(lost) > 0
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(6000)
+def test_two_hundred_power_cuts_at_the_gateway(laboratory: Laboratory, powercut: Path) -> None:
+    batches, torn = _cut_agent(laboratory, powercut, CUTS)
+    print(f"\nagent: {CUTS} power cuts, {batches} batches, 0 lost, integrity ok each time;"
+          f" {torn} torn sectors, seed {SEED}")  # fmt: skip
+
+
+def _acked(gateway: Gateway) -> set[str]:
+    """Return what a gateway believes to be durable at the collector, while it runs."""
+    path = gateway.folder / "outbox.sqlite"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        return {row[0] for row in database.execute("SELECT jws FROM batch WHERE acked IS NOT NULL")}
+
+
+def _assert_tree(laboratory: Laboratory) -> None:
+    """Hold the log: its nodes are those of its leaves."""
+    store = open_store("sqlite", laboratory.centre)
+    log = Log(store, "central", laboratory.key)
+    with store.read() as connection:
+        point = log.checkpoint(connection)
+        leaves = [one.leaf_hash for one in log.entries(connection, 0, point.size)]
+    store.close()
+    assert point.root == merkle.root_of(leaves)
+
+
+def _collector_cut(
+    laboratory: Laboratory, gateway: Gateway, machine: Machine, chances: random.Random, **more: str
+) -> int:
+    """Run the collector until the gateway knows more as durable, cut its power; return how many of it are gone."""
+    before, goal = len(_acked(gateway)), chances.randint(1, 40)
+    laboratory.collector.start(**machine.start(**more))
+    laboratory.collector.until("more receipts", lambda: len(_acked(gateway)) >= before + goal)
+    laboratory.collector.kill()
+    known = _acked(gateway)
+    machine.cut(chances if chances.random() < 0.5 else None)
+    assert _integrity(laboratory.database) == ["ok"]
+    _assert_tree(laboratory)
+    return len(known - {text for *_, text in laboratory.ledger(gateway.name)})
+
+
+def _cut_collector(laboratory: Laboratory, library: Path, cuts: int) -> tuple[int, int]:
+    """Cut the collector's power so often, under load; return how many batches there were, and how many torn sectors."""
+    gateway, chances = laboratory.gateway("dc1-gw1", pause=0.01), random.Random(SEED)
+    machine = Machine(laboratory.centre, library)
+    gateway.program.start()
+    lost = [_collector_cut(laboratory, gateway, machine, chances) for _ in range(cuts)]
+    assert lost == [0] * cuts
+    laboratory.collector.start()
+    gateway.enough()
+    assert gateway.program.ends(60) == 0
+    assert "receipt_refused" not in gateway.program.said()
+    return assert_promise(laboratory, gateway), machine.torn_sectors
+
+
+def test_a_power_cut_at_the_collector_loses_nothing_acknowledged(laboratory: Laboratory, powercut: Path) -> None:
+    batches, torn = _cut_collector(laboratory, powercut, 4)
+    assert batches > 4
+    assert torn > 0
+
+
+def test_the_same_cuts_lose_receipts_where_commits_are_not_synced(laboratory: Laboratory, powercut: Path) -> None:
+    gateway, chances = laboratory.gateway("dc1-gw1", pause=0.01), random.Random(SEED)
+    machine = Machine(laboratory.centre, powercut)
+    gateway.program.start()
+    lost = _collector_cut(laboratory, gateway, machine, chances, LABORATORY_SYNCHRONOUS="NORMAL")
+    assert lost > 0
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(6000)
+def test_two_hundred_power_cuts_at_the_collector(laboratory: Laboratory, powercut: Path) -> None:
+    batches, torn = _cut_collector(laboratory, powercut, CUTS)
+    print(f"\ncollector: {CUTS} power cuts, {batches} batches, 0 acknowledged ones lost, ledger = outbox;"
+          f" {torn} torn sectors, seed {SEED}")  # fmt: skip
