@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from collector.commands.arguments import as_json, parts, person, say, takes
+from collector.commands.arguments import as_json, parts, person, say, seconds, takes
 from shared.errors import ConfigError
 
 
@@ -82,16 +82,29 @@ def approve(file: Path, agent: str, kid: str | None, assurance: str | None, *, a
 
 @agents.command()
 @takes("agent")
-@click.option("--kid", default=None, help="Which key, where there are several.")
+@click.option("--kid", default=None, help="Only this key; all of the agent's one enrolment without.")
+@click.option("--reason", default=None, help="Why; it stands in the signed record.")
+@click.option(
+    "--compromised-since", "since", callback=seconds, default=None, metavar="TIME",
+    help="Since when somebody else may have had the key (RFC 3339 with Z): what it signed since then becomes suspect.",
+)  # fmt: skip
 @as_json
-def revoke(file: Path, agent: str, kid: str | None, *, as_json: bool) -> None:
-    """Refuse a key from now on; what the ledger holds stays valid."""
-    from collector.intake import enrol
+def revoke(
+    file: Path, agent: str, kid: str | None, reason: str | None, since: int | None, *, as_json: bool
+) -> None:  # fmt: skip
+    """Refuse an agent's keys and certificates from now on; what the ledger holds stays."""
+    from collector.intake import certificates, enrol
 
+    why = enrol.Why(reason, None if since is None else since * 1_000_000)
     with parts(file) as found:
-        position = enrol.revoke(found.store, found.log, agent=agent, by=person(), now=found.clock.wall(), kid=kid)
-    members = {"agent": agent, "state": "revoked", "position": position}
-    say(members, f"{agent} is revoked from position {position} on", as_json=as_json)
+        now = found.clock.wall()
+        position = enrol.revoke(found.store, found.log, agent=agent, by=person(), now=now, kid=kid, why=why)
+        crl = found.config.pki.crl_file
+        if crl is not None and found.authority is not None:
+            certificates.write_list(found.store, found.authority, Path(crl), now)
+    members = {"agent": agent, "state": "revoked", "position": position, "crl_file": crl}
+    told = f"; wrote {crl}, reload the broker" if crl else "; its certificate: wattseal collector agents crl"
+    say(members, f"{agent} is revoked from position {position} on{told}", as_json=as_json)
 
 
 @agents.command("broker-files")

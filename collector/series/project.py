@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from collector.intake.authentic import printable
 from collector.intake.log import Entry
-from collector.series import blocks, findings, meters, raw, retimed, seams
+from collector.series import blocks, findings, meters, raw, retimed, seams, suspects
 from collector.series.channels import RANKS, Numbers
 from collector.series.findings import Found
 from collector.series.raw import Tails
@@ -255,10 +255,18 @@ class Projection:
             body = record.decode(envelope.payload(envelope.apart(text))).body
             if entry.kind == "meters":
                 self._assign(meters.decode(body, entry.position), entry.position)
+            elif entry.kind == "revocation":
+                self._revoked(body, entry.position)
             elif entry.kind == "adoption":
                 self._adopt(str(body.get("agent")), str(body.get("epoch")), entry.position)
         except Malformed as error:
             self._find(entry, "A4", "W", f"a record cannot be used by this version: {printable(str(error))}")
+
+    def _revoked(self, body: dict[str, object], position: int) -> None:
+        """Note what a revoked key has signed since it may have been in other hands."""
+        found = suspects.lost(body)
+        if found is not None:
+            suspects.mark(self.connection, self.numbers, found, position)
 
     def _assign(self, assignments: Sequence[meters.Assignment], position: int) -> None:
         """Load a meter table, and let in what had waited for it."""

@@ -15,6 +15,7 @@ from collector.series.seams import Seam
 from collector.vee import Finding, Series, estimate, validate
 from collector.vee.parts import US, Parts, parts
 from collector.vee.policy import Policy
+from collector.vee.runs import many, runs
 from collector.vee.series import Bools, Codes, Estimate, Ints, NotEstimable
 from shared.status import Flags, Status
 
@@ -48,7 +49,8 @@ class Standing:
 
 
 def judge(
-    seen: Registers, standing: Standing, policy: Policy, quantity: str, first: int, seams: Sequence[Seam] = ()
+    seen: Registers, standing: Standing, policy: Policy, quantity: str, first: int, seams: Sequence[Seam] = (),
+    doubted: Bools | None = None,
 ) -> Verdict:  # fmt: skip
     """Return the verdict over a span.
 
@@ -59,6 +61,7 @@ def judge(
         quantity: Of the channel.
         first: First interval that may change.
         seams: Where registers of the channel ended.
+        doubted: Intervals signed by a key that may have been in other hands.
     """
     verdict, kind = _measured(seen, standing, first), policy.kind(quantity)
     for start, stop in _gaps(verdict.status, first):
@@ -71,7 +74,20 @@ def judge(
             span = slice(max(finding.first, first), finding.stop)
             measured = verdict.status[span] == Status.VALID
             verdict.status[span] = np.where(measured, Status.SUSPECT, verdict.status[span])
+    if doubted is not None:
+        _doubt(verdict, doubted, first)
     return verdict
+
+
+def _doubt(verdict: Verdict, doubted: Bools, first: int) -> None:
+    """Make suspect what a key has signed that may have been in other hands."""
+    kept = np.array([method == "recorder" for method in verdict.methods], dtype=np.bool_)
+    own = doubted & (kept | np.isin(verdict.status, (int(Status.VALID), int(Status.SUSPECT))))
+    verdict.status[own & (np.arange(own.size) >= first)] = Status.SUSPECT
+    for begin, stop in runs(own):
+        if stop > first:
+            text = f"{many(stop - begin)} signed by a key that may have been in other hands; a person decides."
+            verdict.findings.append(Finding("A1", "E", begin, stop, None, None, text))
 
 
 @dataclass(frozen=True, slots=True)

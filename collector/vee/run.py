@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 
 from collector.intake.log import Log
-from collector.series import channels, project, raw, seams, versions
+from collector.series import channels, project, raw, seams, suspects, versions
 from collector.series.channels import Channel
 from collector.series.registers import Registers
 from collector.series.versions import Version
@@ -97,8 +97,11 @@ class Run:
             .order_by(raw_segment.c.channel_id, raw_segment.c.length)
         )
         known = {one.id: one for one in channels.every(self.connection)}
-        for row in self.connection.execute(query):
-            yield known[row.channel_id], row.length, row.start
+        dirty = {(row.channel_id, row.length): int(row.start) for row in self.connection.execute(query)}
+        for key, start in suspects.touched(self.connection, first).items():
+            dirty[key] = min(start, dirty.get(key, start))
+        for (number, length), start in sorted(dirty.items()):
+            yield known[number], length, start
 
     def judge(self, channel: Channel, length: int, dirty: int) -> None:
         """Judge one channel from a second on."""
@@ -112,7 +115,8 @@ class Run:
         first = _widened((dirty - start) // length, standing)
         policy = self.policies.get((channel.site, channel.meter), Policy())
         torn = seams.read(self.connection, channel.id, start, span[1])
-        verdict = judge(seen, standing, policy, channel.quantity, first, torn)
+        doubted = suspects.read(self.connection, channel.id, start, span[1], length)
+        verdict = judge(seen, standing, policy, channel.quantity, first, torn, doubted)
         for begin, end in _changed(verdict, standing, positions, first):
             self._write(channel, seen, verdict, begin, end)
         rows = [self._row(channel, seen, one) for one in verdict.findings]

@@ -174,3 +174,21 @@ def test_nobody_else_renews(bureau: Bureau) -> None:
     enrol.revoke(bureau.store, bureau.centre.log, agent="dc1-gw1", by="anna", now=bureau.clock.wall())
     assert renew(bureau, renewal(key, request())).status_code == 400
     assert count(bureau) == before
+
+
+def test_a_revocation_takes_the_agents_certificates_with_it_and_nobody_elses(bureau: Bureau) -> None:
+    key = enrolled(bureau, request())
+    enrolled(bureau, request("dc1-gw2"), "dc1-gw2")
+    renew(bureau, renewal(key, request()))
+    now = bureau.clock.wall()
+    enrol.revoke(bureau.store, bureau.centre.log, agent="dc1-gw1", by="anna", now=now)
+    with bureau.store.read() as connection:
+        found = certificates.revoked(connection, now)
+        serials = connection.execute(select(table.c.serial).where(table.c.agent == "dc1-gw1")).scalars().all()
+    assert sorted(f"{one.serial:x}" for one in found) == sorted(serials)
+    assert len(serials) == 2
+    bureau.clock.advance(91 * DAY)
+    with bureau.store.read() as connection:
+        assert certificates.revoked(connection, bureau.clock.wall()) == []  # what has ended needs no list
+    listed = x509.load_pem_x509_crl(bureau.authority.revocations(found, now))
+    assert [one.serial_number for one in listed] == [one.serial for one in found]
