@@ -6,6 +6,7 @@ first leaf there is a `restore` record, which names the backup's checkpoint. Pos
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared import envelope, record, strictjson
@@ -64,6 +65,27 @@ def generation(found: Record) -> Generation:
     if found.kind != "restore" or number(found.log) <= number(before.origin):
         raise Malformed(f"a record of kind {found.kind!r} does not open {found.log!r} after {before.origin!r}")
     return Generation(found.log, before, strictjson.text(members["reason"], "reason", 1000))
+
+
+def shared(began: Mapping[str, Checkpoint], one: str, other: str) -> int | None:
+    """Return up to which size two generations are the same tree; None where they have no common ancestor.
+
+    Args:
+        began: With which checkpoint each generation that is known, but the first, began.
+        one: A generation.
+        other: Another, or the same; of itself a generation shares more leaves than any log has.
+    """
+    ours, theirs = _back(began, one), _back(began, other)
+    return next((min(size, theirs[name]) for name, size in ours.items() if name in theirs), None)
+
+
+def _back(began: Mapping[str, Checkpoint], log: str) -> dict[str, int]:
+    """Return a generation and its ancestors, newest first, each with how much of it is in the first."""
+    found = {log: 2**63}
+    while (before := began.get(log)) is not None:
+        found[before.origin] = min(found[log], before.size)
+        log = before.origin
+    return found
 
 
 def announce(texts: list[str]) -> str:

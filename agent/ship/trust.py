@@ -12,6 +12,7 @@ from shared import lineage, record
 from shared.batch import Seen
 from shared.errors import BadProof, WrongIdentity
 from shared.keys import Verifier
+from shared.receipt import Checkpoint, checkpoint
 from shared.record import Enrolment, Record
 
 
@@ -89,13 +90,20 @@ class Trust:
             return []
         begun = lineage.generation(self._believed(line))
         before = begun.before
-        if before.origin != present:
+        common = lineage.shared(self._began(), present, before.origin)
+        if common is None:
             raise BadProof(f"log {begun.log!r} continues {before.origin!r}; this agent follows {present!r}")
+        size = min(common, before.size)  # an older backup than that of the generation before goes back further
         seen = self.outbox.seen(before.size)
         here = seen.get(before.size)
-        if here is not None and here.root != before.root:
+        if size == before.size and here is not None and here.root != before.root:
             raise BadProof(f"log {begun.log!r} begins with another tree of {before.size} than this agent has seen")
-        lost = max((*seen, before.size)) - before.size
+        lost = max((*seen, size)) - size
         hop = {"log": begun.log, "before": before.text(), "lost": lost}
-        self.outbox.follow(hop, before.size, Seen(begun.log, before.size, before.root))
+        self.outbox.follow(hop, size, Seen(begun.log, before.size, before.root))
         return [(begun.log, lost)]
+
+    def _began(self) -> dict[str, Checkpoint]:
+        """Return with which checkpoint each generation began that this agent has followed."""
+        hops = self.outbox.get("lineage") or []
+        return {str(hop["log"]): checkpoint(str(hop["before"])) for hop in hops}

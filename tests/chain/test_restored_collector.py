@@ -40,9 +40,9 @@ def copied(centre: Centre, folder: Path) -> Callable[[], Centre]:
     return opened
 
 
-def restored(centre: Centre) -> generation.Opened:
+def restored(centre: Centre, number: int | None = None) -> generation.Opened:
     return generation.restore(
-        centre.store, centre.log, number=None, reason="disk lost", by="anna", now=centre.clock.wall()
+        centre.store, centre.log, number=number, reason="disk lost", by="anna", now=centre.clock.wall()
     )
 
 
@@ -95,6 +95,50 @@ def test_agents_fill_a_collector_that_was_restored_from_an_old_backup(centre: Ce
         pair.ship(centre)  # the collector that was lost had everything but the newest
         assert energies(late, pair.meter, 50) == energies(centre, pair.meter, 50)
     assert envelopes(late) > envelopes(centre)
+
+
+def test_agents_follow_when_the_same_backup_is_restored_twice(centre: Centre, tmp_path: Path) -> None:
+    """Found by the simulation: the disk is lost again before the next backup was made."""
+    pair = Pair(tmp_path, centre)
+    pair.meters(20)
+    pair.ship()
+    first, second = copied(centre, tmp_path / "backup"), copied(centre, tmp_path / "the-same-backup")
+    pair.meters(5)
+    pair.ship()
+    late = first()
+    restored(late, 2)
+    pair.connect(late)
+    pair.meters(5)
+    pair.ship(late)
+    assert not pair.waiting
+    later = second()
+    restored(later, 3)
+    pair.connect(later)
+    assert len(pair.waiting) == 10
+    pair.meters(1)
+    pair.ship(later)
+    assert (pair.refused, pair.waiting) == ([], [])
+    assert not set(pair.texts()) - envelopes(later)
+    with later.store.read() as connection:
+        assert refill.lacking(connection, later.log) == []
+
+
+def test_agents_follow_when_a_newer_backup_turns_up_after_the_restore(centre: Centre, tmp_path: Path) -> None:
+    pair = Pair(tmp_path, centre)
+    pair.meters(20)
+    pair.ship()
+    older = copied(centre, tmp_path / "older")
+    pair.meters(5)
+    pair.ship()
+    newer = copied(centre, tmp_path / "newer")
+    for number, backup in (2, older), (3, newer):
+        late = backup()
+        restored(late, number)
+        pair.connect(late)
+        pair.meters(2)
+        pair.ship(late)
+        assert (pair.refused, pair.waiting) == ([], [])
+        assert not set(pair.texts()) - envelopes(late)
 
 
 def test_what_a_backup_holds_keeps_its_position_and_its_root(centre: Centre, tmp_path: Path) -> None:
