@@ -258,13 +258,19 @@ def probe(
 @agent.command()
 @site_file
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write (.jws).")
+@click.option("--ocmf", is_flag=True, help="Instead, an OCMF record of each meter and midnight (UTC), signed now.")
 @as_json
-def export(file: Path, out: Path, *, as_json: bool) -> None:
+def export(file: Path, out: Path, *, ocmf: bool, as_json: bool) -> None:
     """Write the enrolment record and every kept batch to a file, to verify or to carry by hand."""
-    from agent.field.export import write
+    from agent.field.export import write, write_ocmf
     from agent.sitefile import load
 
     site, _ = load(file)
+    if ocmf:
+        made = write_ocmf(site, out)
+        lines = [*made.without, f"wrote {len(made.records)} OCMF records to {out}"]
+        _say(as_json, {"file": str(out), "records": len(made.records), "without": made.without}, "\n".join(lines))
+        sys.exit(1 if made.without else 0)
     count = write(site, out)
     _say(as_json, {"file": str(out), "strings": count}, f"wrote {count} signed strings to {out}")
 

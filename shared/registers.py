@@ -125,6 +125,12 @@ def _factors(mult: Factor) -> tuple[Fraction, ...]:
     return mult if isinstance(mult, tuple) else (mult,)
 
 
+def shown(register: Register, raw: Raw) -> Fraction:
+    """Return what one read shows, as a display does: rollovers are not unrolled. [counts]"""
+    pairs = zip(_parts(raw), _factors(register.mult), strict=True)
+    return sum((number(part, register.enc) * factor for part, factor in pairs), Fraction(0))
+
+
 def reads(register: Register, factor: Fraction = ONE) -> list[tuple[Fraction, ...] | None]:
     """Return the unrolled exact values of the reads at each boundary (rules 1 and 2). [counts]"""
     walk, found = _Walk(register, factor), []
