@@ -17,6 +17,7 @@ from collector.intake.log import Entry
 from collector.series import blocks, findings, meters, raw, retimed, seams, suspects
 from collector.series.channels import RANKS, Numbers
 from collector.series.findings import Found
+from collector.series.overtaken import BEHIND, Overtaken
 from collector.series.raw import Tails
 from collector.store.engine import Store
 from collector.store.schema import (
@@ -121,6 +122,7 @@ class Projection:
         self.connection = connection
         self.numbers, self.meters = Numbers(connection), meters.Table(connection)
         self.registers, self.statistics = Tails(connection, raw_segment), Tails(connection, stat_segment)
+        self.overtaken = Overtaken(connection)
         self._found: list[Found] = []
         self._events: list[dict[str, object]] = []
         boots = connection.execute(select(unsure.c.agent, unsure.c.boot).distinct())
@@ -134,10 +136,19 @@ class Projection:
             self._record(entry, entry.text)
         elif entry.state == "admitted":
             self._batch(entry, entry.text, entry.position)
+            self._tell_overtaken(entry)
         else:
             rule, severity = _OUT.get(entry.state, ("A2", "E"))
             text = f"batch {entry.seq} of epoch {(entry.epoch or '?')[:8]} is kept out: {entry.reason}"
             self._find(entry, rule, severity, text)
+
+    def _tell_overtaken(self, entry: Entry) -> None:
+        if self.overtaken.holds(entry) and self.overtaken.is_new(entry):
+            text = (
+                f"batches of epoch {(entry.epoch or '')[:8]} came after the gateway had begun another one, as from a"
+                " disk that was replaced: they count only where the newer epoch says nothing"
+            )
+            self._find(entry, "A2", "W", text)
 
     def _find(self, entry: Entry, rule: str, severity: str, text: str, **more: object) -> None:
         agent, position = entry.agent, entry.position
@@ -248,7 +259,8 @@ class Projection:
                 continue
             channel = self.numbers.channel(batch.site, piece.meter, piece.quantity)
             tails = self.statistics if piece.segment.enc == "stat" else self.registers
-            tails.add(channel, source, piece.segment, since, rank + RANKS[block.source])
+            behind = BEHIND if self.overtaken.holds(entry) else 0
+            tails.add(channel, source, piece.segment, since, rank + RANKS[block.source] + behind)
 
     def _record(self, entry: Entry, text: str) -> None:
         try:

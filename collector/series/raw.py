@@ -13,6 +13,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
 
 from collector.series.codec import RAW, STAT, Bools, Ints, Records, chained, pack, unpack
+from collector.series.overtaken import BEHIND
 from collector.series.registers import Registers, Segment, agree, empty, join, same_register
 from collector.series.registers import select as choose
 from collector.store.schema import channel, raw_segment, source, stat_segment
@@ -227,8 +228,11 @@ def sources(
     asked = {"channel": channel_id, "length": length, "start": start, "stop": stop, "first": start - MOST_SPAN * length}
     rows = connection.execute(_SEGMENTS, asked).all()
     return [
-        join([_segment(row, RAW) for row in own], start, stop, length, one_way=one_way, as_of=as_of)
-        for _, own in groupby(rows, key=lambda row: (row.rank, row.source_id))
+        replace(
+            join([_segment(row, RAW) for row in own], start, stop, length, one_way=one_way, as_of=as_of),
+            behind=rank >= BEHIND,
+        )
+        for (rank, _), own in groupby(rows, key=lambda row: (row.rank, row.source_id))
     ]
 
 

@@ -74,6 +74,7 @@ class Registers:
     evidence: Ints  # n, position of the batch that gives the value; -1 where nothing is known
     step: int  # the coarsest in the span [counts]
     modulus: int | None
+    behind: bool = False  # it came after its gateway had begun anew: it counts only where no other source does
 
     @property
     def n(self) -> int:
@@ -264,13 +265,14 @@ def select(sources: Sequence[Registers], hysteresis: int = HYSTERESIS, *, one_wa
     """Return one register chosen per boundary between sources, the preferred first.
 
     A source stays in use until it has no register, or until a better one has been there for `hysteresis` boundaries.
-    One whose clock is in doubt is used only where no other has a register.
+    One whose clock is in doubt, or that came behind, is used only where no other has a register.
     """
     if len(sources) == 1:
         return sources[0]
     known, doubtful = (
         np.stack(column) for column in zip(*((one.known, one.unsynchronised) for one in sources), strict=True)
     )
+    doubtful = doubtful | np.array([[one.behind] for one in sources])
     sure = (known & ~doubtful).any(axis=0)
     choice = choose(known & ~(doubtful & sure), hysteresis)
     return _Switch(sources, choice, one_way=one_way).registers()
