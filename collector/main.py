@@ -11,6 +11,7 @@ from collector import metrics
 from collector.config import Collector
 from collector.gateways import LOOK_EVERY, Door
 from collector.intake.intake import Counters
+from collector.intake.silence import Watch
 from collector.office import access
 from collector.office.app import create
 from collector.parts import Parts, opened
@@ -20,6 +21,7 @@ from shared.clock import Clock
 from shared.log import Log as Events
 
 events = Events(__name__)
+_LOOK_EVERY = 30.0  # for gateways that have fallen silent [s]
 
 
 def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
@@ -33,11 +35,13 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         sock = listen(config.api_listen, "api_listen") if "api" in parts_on else None
         taking = stack.enter_context(inlet(parts)) if "inlet" in parts_on else None
         work = Worker("vee", lambda: catch_up(parts.store, parts.log, parts.clock), config.vee_every_s)
+        watch = Worker("silence", Watch(parts.store, parts.clock).look, _LOOK_EVERY)
+        watching = stack.enter_context(watch.running()) if "inlet" in parts_on else None
         judging = stack.enter_context(work.running()) if "vee" in parts_on else None
         metrics.serve(config.metrics_listen, parts, taking)
         counters = taking.counters if taking is not None else None
         door = stack.enter_context(_door(parts, counters)) if "api" in parts_on else None
-        running = [one for one in (taking, judging, door) if one is not None]
+        running = [one for one in (taking, judging, watching, door) if one is not None]
 
         def faults() -> BaseException | None:
             return next((one.fault for one in running if one.fault is not None), None)

@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from sqlalchemy import func, select
 
 from collector.intake.inlet import Inlet
+from collector.intake.silence import silent
 from collector.parts import Parts
 from collector.store.schema import cursor, finding
 from shared.errors import ConfigError
@@ -30,6 +31,8 @@ class _Reader:
             yield GaugeMetricFamily("wattseal_broker_connected", "1 while the broker is connected.", value=connected)
         with self.parts.store.read() as connection:
             yield GaugeMetricFamily("wattseal_log_size", "Leaves of the log.", value=self.parts.log.size(connection))
+            quiet = len(silent(connection, self.parts.clock.wall()))
+            yield GaugeMetricFamily("wattseal_agents_silent", "Agents whose heartbeats are overdue.", value=quiet)
             read = GaugeMetricFamily("wattseal_cursor_position", "Leaves that a stage has read.", labels=["stage"])
             for row in connection.execute(select(cursor.c.name, cursor.c.position)):
                 read.add_metric([row.name], row.position)
