@@ -28,7 +28,7 @@ from agent.ship.broker import Broker
 from agent.ship.courier import Courier
 from agent.ship.outbox import Outbox, Sealed
 from agent.ship.receipts import Desk
-from agent.ship.seal import Sealer
+from agent.ship.seal import SOFTWARE, Sealer
 from agent.ship.second import SecondPath
 from agent.ship.trust import Trust
 from agent.ship.uplink import Uplink
@@ -126,7 +126,9 @@ def _second(site: Site, broker: Broker, uplink: Uplink) -> SecondPath | None:
 
 def _birth(outbox: Outbox, clock: Clock) -> dict[str, object]:
     head = outbox.head()
-    return {"boot": clock.boot_id(), "epoch": head.epoch, "head": head.seq}
+    return {
+        "boot": clock.boot_id(), "epoch": head.epoch, "head": head.seq, "software": SOFTWARE, "at": clock.wall()
+    }  # fmt: skip
 
 
 def _target(meter: Meter, profiles: Mapping[str, Profile]) -> Target:

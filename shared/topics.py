@@ -29,6 +29,11 @@ def records(agent: str) -> str:
     return f"{ROOT}/{agent}/down/records"
 
 
+def is_state(topic: str) -> bool:
+    """Return whether a topic is that of a birth or will."""
+    return topic.endswith("/up/state")
+
+
 def agent_of(topic: str) -> str:
     """Return the agent that a topic belongs to.
 

@@ -1,16 +1,11 @@
 """The samples in config/ are true: each is loaded by the program that it is for."""
 
 import asyncio
-import subprocess
-import time
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
-import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.reasoncodes import ReasonCode
 
 from agent import sitefile
 from agent.config import Site
@@ -25,12 +20,12 @@ from collector.series import meters_file
 from collector.settle import points
 from shared import topics
 from shared.clock import SystemClock
-from tests.brokers import Mosquitto, free_port
+from tests.brokers import Mosquitto
 from tests.conftest import REPOSITORY
 from tests.fakes_agent import gateway
+from tests.sample_broker import Sample, until
 
 CONFIG = REPOSITORY / "config"
-WITHIN = 15.0
 
 
 def test_the_site_file_is_the_one_that_init_writes() -> None:
@@ -75,103 +70,6 @@ def test_the_meters_are_good() -> None:
 # -- the broker ------------------------------------------------------------------------------------------------------
 
 
-def _openssl(folder: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
-def _certificates(folder: Path) -> Path:
-    """Make an authority and the certificates of broker, collector and two agents, with openssl alone."""
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    _openssl(
-        folder, "req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test CA", "-days", "2"
-    )
-    (folder / "san").write_text("subjectAltName=IP:127.0.0.1\nkeyUsage=digitalSignature\n", encoding="ascii")
-    for name in ("broker", "collector", "dc1-gw1", "dc1-gw2"):
-        _openssl(folder, "req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        _openssl(
-            folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-            "-out", f"{name}.pem", "-days", "2", "-extfile", "san",
-        )  # fmt: skip
-    return folder
-
-
-class Sample(Mosquitto):
-    """Mosquitto with the sample files, their paths and its port moved."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.folder = _certificates(folder)
-        self.port = free_port()
-        (folder / "state").mkdir()
-        text = (CONFIG / "mosquitto.conf").read_text(encoding="utf-8")
-        for before, after in {
-            "listener 8883": f"listener {self.port} 127.0.0.1",
-            "/etc/mosquitto/certs": str(folder),
-            "/etc/mosquitto/wattseal.acl": str(folder / "acl"),
-            "/var/lib/mosquitto/": f"{folder}/state/",
-        }.items():
-            assert before in text
-            text = text.replace(before, after)
-        (folder / "acl").write_text((CONFIG / "mosquitto.acl").read_text(encoding="utf-8"), encoding="utf-8")
-        root = self.config.read_text(encoding="ascii").splitlines()[0]
-        self.config.write_text((root if root == "user root" else "") + "\n" + text, encoding="utf-8")
-
-    @property
-    def url(self) -> str:
-        """Return its address."""
-        return f"mqtts://127.0.0.1:{self.port}"
-
-    def client(self, name: str) -> "Member":
-        """Return a connected client with that certificate."""
-        return Member(self, name)
-
-
-class Member:
-    """A client of the broker, and what it hears."""
-
-    def __init__(self, broker: Sample, name: str) -> None:
-        self.heard: dict[str, bytes] = {}
-        self.codes: list[str] = []
-        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-        folder = broker.folder
-        self.client.tls_set(str(folder / "ca.pem"), str(folder / f"{name}.pem"), str(folder / f"{name}.key"))
-        self.client.on_message = lambda _client, _data, message: self.heard.update(
-            {message.topic: bytes(message.payload)}
-        )
-        self.client.on_publish = lambda _client, _data, _mid, code, _properties: self._said(code)
-        self.client.on_subscribe = lambda _client, _data, _mid, codes, _properties: self._said(codes[0])
-        self.client.connect("127.0.0.1", broker.port)
-        self.client.loop_start()
-
-    def _hear(self, message: mqtt.MQTTMessage) -> None:
-        self.heard[message.topic] = bytes(message.payload)
-
-    def _said(self, code: ReasonCode) -> None:
-        self.codes.append(str(code))
-
-    def does(self, action: str, topic: str) -> str:
-        """Publish to or subscribe a topic; return what the broker says of it."""
-        count = len(self.codes)
-        if action == "publish":
-            self.client.publish(topic, b"x", qos=1, retain=True)
-        else:
-            self.client.subscribe(topic, qos=1)
-        _until(lambda: len(self.codes) > count)
-        return self.codes[-1]
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
-
-
-def _until(condition: object) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + WITHIN
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.fixture
 def sample(mosquitto: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
     mosquitto.kill()  # it showed that there is one
@@ -193,7 +91,7 @@ def test_the_sample_broker_keeps_each_agent_to_its_own_topics(sample: Sample) ->
             assert centre.does("publish", topic) == "No matching subscribers"  # taken, and kept for who comes
         for topic in (topics.receipt("dc1-gw1"), topics.receipt("dc1-gw2"), "wattseal/#"):
             agent.does("subscribe", topic)
-        _until(lambda: topics.batch("dc1-gw1") in centre.heard and topics.receipt("dc1-gw1") in agent.heard)
+        until(lambda: topics.batch("dc1-gw1") in centre.heard and topics.receipt("dc1-gw1") in agent.heard)
         assert list(centre.heard) == [topics.batch("dc1-gw1")]
         assert list(agent.heard) == [topics.receipt("dc1-gw1")]
     finally:
@@ -214,7 +112,7 @@ def test_an_agent_ships_over_the_sample_broker_with_its_certificate(sample: Samp
 
     async def run() -> None:
         task = asyncio.create_task(uplink.run())
-        await asyncio.to_thread(_until, lambda: centre.heard)
+        await asyncio.to_thread(until, lambda: centre.heard)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -34,6 +34,8 @@ _OVERHEAD = 512
 _MOST_BYTES = 300_000
 #: CONNACK: unsupported protocol version (MQTT 5 section 3.2.2.2).
 _NOT_V5 = 0x84
+#: DISCONNECT: session taken over (MQTT 5 section 3.14.2.1); Mosquitto tells it from 2.1 on.
+_TAKEN_OVER = 0x8E
 _V5, _V311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 
 
@@ -188,6 +190,9 @@ class Uplink:
     def _on_disconnect(self, client: mqtt.Client, reason: Any) -> None:  # noqa: ANN401 - paho's
         if client is self._client:
             log.warning("broker_lost", broker=self.broker.url, reason=str(reason), protocol=self.protocol.name)
+            if reason.value == _TAKEN_OVER:
+                hint = "another program shows this gateway's identity: a second agent, or a copy of this machine"
+                log.error("broker_session_taken_over", broker=self.broker.url, hint=hint)
             self._over.set()
 
     # -- sending -----------------------------------------------------------------------------------------------------

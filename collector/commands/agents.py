@@ -17,19 +17,21 @@ def agents() -> None:
 @takes()
 @as_json
 def list_agents(file: Path, *, as_json: bool) -> None:
-    """List every key that an agent asked to have known."""
-    from collector.intake import keyring
+    """List every key that an agent asked to have known, and what the agents say of themselves at the broker."""
+    from collector.intake import keyring, presence
     from shared.keys import fingerprint
 
     with parts(file) as found, found.store.read() as connection:
-        listed = keyring.listed(connection)
+        listed, here = keyring.listed(connection), presence.every(connection)
     rows = [
         {"agent": one.agent, "site": one.site, "state": one.state, "assurance": one.assurance, "kid": one.kid}
+        | presence.members(here.get(one.agent))
         for one in listed
     ]
     lines = [
         f"{one.agent:24} {one.site:16} {one.state:9} {fingerprint(one.kid)}"
         + (f"  claims {one.assurance}" if one.state == "pending" and one.assurance != "software" else "")
+        + (presence.line(here.get(one.agent)) if one.state == "approved" else "")
         for one in listed
     ]
     say({"agents": rows}, "\n".join(lines) or "no agent has asked yet", as_json=as_json)

@@ -34,7 +34,7 @@ class Inlet:
         self._flooding: set[str] = set()
         self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self.link = Link(broker, (topics.ALL_BATCHES,), self._put, self._greet)
+        self.link = Link(broker, (topics.ALL_BATCHES, topics.ALL_STATES), self._put, self._greet)
         self.intake = Intake(ledger, self.link.publish, self._pause)
         self._worker = threading.Thread(target=self._run, name="wattseal-inlet", daemon=True)
 

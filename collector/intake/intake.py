@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DataError, IntegrityError
 
+from collector.intake import presence
 from collector.intake.authentic import Arrival
 from collector.intake.ledger import Ledger, Taken
 from shared import failpoint, topics
@@ -81,12 +82,24 @@ class Intake:
 
     def turn(self, messages: Sequence[Message], *, greets: bool = False) -> None:
         """Take a group; `greets` tells every agent its newest receipt after it."""
-        if messages:
-            self._take(messages)
+        batches = [one for one in messages if not topics.is_state(one.topic)]
+        if batches:
+            self._take(batches)
+        for one in messages:
+            if topics.is_state(one.topic):
+                self._hear(one)
         if greets:
             for agent, text in self._patiently(self.ledger.announcements) or []:
                 self._publish(topics.records(agent), text)  # before the receipts: they may need it
             self._tell(self._patiently(self.ledger.receipts) or [])
+
+    def _hear(self, message: Message) -> None:
+        """Note what an agent says of itself, and cry out at what cannot be true of one gateway."""
+        store, now = self.ledger.store, self.ledger.clock.wall()
+        alarms = self._patiently(lambda: presence.take(store, message.agent, message.octets, now))
+        for alarm in alarms or ():
+            log.error(alarm.event, agent=message.agent, said=alarm.text)
+        message.acknowledge()
 
     def _take(self, messages: Sequence[Message]) -> None:
         arrivals = [Arrival(one.agent, one.octets) for one in messages]

@@ -27,6 +27,7 @@ presence = Table(  # what agents say of themselves at the broker (birth and will
     Column("epoch", Text),
     Column("head", BigInteger),
     Column("software", Text),
-    Column("boots", Text, nullable=False),  # JSON: the last boot ids, newest first; one that comes back is a clone
+    Column("boots", Text, nullable=False),  # JSON: boot ids with times, newest first; one that returns is a clone
     Column("clones", BigInteger, nullable=False),
+    Column("fell_below", BigInteger),  # a birth named a head below this one, which was here already: an old image
 )

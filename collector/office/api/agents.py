@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter
 from sqlalchemy import Connection, func, select, union
 
-from collector.intake import receipts
+from collector.intake import presence, receipts
 from collector.office.answers import Answer, Whole, moment, moment_or_none
 from collector.office.paging import Cutting, Page
 from collector.office.parts import Office
@@ -19,6 +19,7 @@ from shared.keys import b64url, fingerprint
 
 router = APIRouter(prefix="/agents", tags=["agents"])
 State = Literal["pending", "approved", "revoked"]
+KeyState = Literal["pending", "approved", "announced", "rotated", "revoked"]
 
 
 class AgentKey(Answer):
@@ -26,7 +27,7 @@ class AgentKey(Answer):
 
     kid: str
     fingerprint: str
-    state: State
+    state: KeyState
     assurance: str
     requested_at: str
     enrolment_position: Whole | None
@@ -46,6 +47,17 @@ class Chain(Answer):
     started_at: str
 
 
+class Presence(Answer):
+    """What an agent says of itself at the broker, unsigned: an early sign, and no proof."""
+
+    connected: bool
+    changed_at: str
+    head: Whole | None
+    software: str | None
+    clones: Whole
+    rolled_back: bool
+
+
 class Agent(Answer):
     """An agent; `waiting` batches are here whose predecessors (`missing`) are not."""
 
@@ -60,6 +72,7 @@ class Agent(Answer):
     waiting: int
     missing: list[tuple[int, int]]
     refused: int
+    presence: Presence | None
 
 
 @router.get("")
@@ -98,7 +111,7 @@ def read(connection: Connection, names: Sequence[str]) -> list[Agent]:
     keys, chains = _keys(connection, names), _chains(connection, names)
     last = {row.agent: row for row in connection.execute(select(heard).where(heard.c.agent.in_(names)))}
     sites = _sites(connection, names)
-    waiting, refused = _waiting(connection, names), _refused(connection, names)
+    waiting, refused, here = _waiting(connection, names), _refused(connection, names), presence.every(connection)
     return [
         Agent(
             agent=name, site=sites[name], state=_state(keys[name]), keys=keys[name],
@@ -107,9 +120,19 @@ def read(connection: Connection, names: Sequence[str]) -> list[Agent]:
             frozen=any(one.state == "frozen" for one in chains[name]), chains=chains[name],
             waiting=waiting.get(name, 0), refused=refused.get(name, 0),
             missing=_missing(connection, name, last[name].epoch, chains[name]) if name in waiting else [],
+            presence=_presence(here.get(name)),
         )
         for name in sorted(sites)
     ]  # fmt: skip
+
+
+def _presence(found: presence.Present | None) -> Presence | None:
+    if found is None:
+        return None
+    return Presence(
+        connected=found.connected, changed_at=moment(found.changed_at), head=found.head, software=found.software,
+        clones=found.clones, rolled_back=found.fell_below is not None,
+    )  # fmt: skip
 
 
 def _sites(connection: Connection, names: Sequence[str]) -> dict[str, str]:
@@ -135,7 +158,7 @@ def _keys(connection: Connection, names: Sequence[str]) -> dict[str, list[AgentK
 
 def _state(keys: Sequence[AgentKey]) -> State:
     """Return the best state among keys: one that may speak makes the agent approved."""
-    states = {one.state for one in keys}
+    states = {str(one.state) for one in keys}
     order: tuple[State, ...] = ("approved", "pending", "revoked")
     return next((one for one in order if one in states), "revoked")
 

@@ -83,8 +83,9 @@ def _standing(office: Office, kid: str) -> Standing:
         ).scalar_one_or_none()
         record = keyring.enrolment(connection, kid)
         certificate = None if record is None else certificates.of_key(connection, kid)
-    if state is None:
+    if state is None or state == keyring.ANNOUNCED:
         raise absent(f"no request to be enrolled with key {kid}")
+    state = keyring.APPROVED if state == keyring.ROTATED else state
     return Standing(
         claim=kid, state=state, fingerprint=fingerprint(kid), record=record, certificate=certificate,
         authority=office.authority.pem if certificate and office.authority else None,

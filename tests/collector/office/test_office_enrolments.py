@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from collector.intake import enrol
-from shared import envelope, keys, record, strictjson
+from shared import envelope, keys, record, rotation, strictjson
 from shared.keys import FileSigner
 from tests.collector.office.conftest import Bureau
 
@@ -97,3 +97,15 @@ def test_the_gateways_own_claim_is_the_one_that_is_checked(bureau: Bureau) -> No
     claim = strictjson.dumps({"agent": "dc1-gw1", "site": "dc1", "token": hashed})
     body = asking(token, key) | {"proof": envelope.seal(claim, enrol.PROOF, key)}
     assert bureau.browser.ask("POST", "/v1/enrolments", json=body).status_code == 201
+
+
+def test_a_key_that_has_handed_over_is_shown_with_its_successor(bureau: Bureau) -> None:
+    agent = bureau.agent()
+    old, new = agent.signer, keys.generate()
+    agent.seal("key_rotate", rotation.handing_over(agent.agent, agent.epoch, 2, new))
+    assert [one.verdict for one in bureau.centre.take(*agent.texts).outcomes] == ["stored", "stored"]
+    shown = bureau.browser.json("/v1/agents/dc1-gw1")
+    assert {one["kid"]: one["state"] for one in shown["keys"]} == {old.kid: "rotated", new.kid: "approved"}
+    assert shown["state"] == "approved"
+    assert bureau.browser.json(f"/v1/enrolments/{old.kid}")["state"] == "approved"
+    assert bureau.browser.get("/").status_code == 200

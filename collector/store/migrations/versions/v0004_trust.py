@@ -56,6 +56,7 @@ def _presence() -> None:
         sa.Column("software", sa.Text()),
         sa.Column("boots", sa.Text(), nullable=False),
         sa.Column("clones", sa.BigInteger(), nullable=False),
+        sa.Column("fell_below", sa.BigInteger()),
         sa.PrimaryKeyConstraint("agent", name=op.f("presence_pk")),
     )
 
