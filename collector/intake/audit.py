@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
 from collector.intake import retention
 from collector.intake.log import Entry, Log
-from collector.store.schema import keyring
-from shared import envelope, merkle
+from collector.store.schema import blob, keyring
+from shared import envelope, lineage, merkle, record
 from shared.errors import TrustError
 from shared.keys import Verifier, from_jwk
+from shared.record import Record
 
 _AT_ONCE = 1000
 
@@ -26,24 +27,40 @@ class Audit:
     failures: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Trusted:
+    """The keys that may sign, by what they may sign."""
+
+    agents: dict[str, Verifier]
+    collectors: dict[str, Verifier]
+
+
 def audit(connection: Connection, log: Log, collector_key: Verifier) -> Audit:
-    """Return whether the log is what its bytes say."""
-    ring = {row.kid: from_jwk(json.loads(row.jwk)) for row in connection.execute(select(keyring.c.kid, keyring.c.jwk))}
-    ring[collector_key.kid] = collector_key
+    """Return whether the log is what its bytes say: leaves, signatures, blobs, and where its generations begin."""
+    trusted = _trusted(connection, collector_key)
     point = log.checkpoint(connection)
     report = Audit(point.size, point.root.hex())
     removed = retention.removals(connection)
-    leaves = []
+    leaves: list[bytes] = []
     for entry in _entries(connection, log, point.size):
-        leaves.append(entry.leaf_hash)
-        fault = _fault(entry, ring) if entry.text is not None else _gone(entry, removed)
+        fault = _gone(entry, removed) if entry.text is None else _fault(connection, entry, entry.text, leaves, trusted)
         if fault:
             report.failures.append(f"position {entry.position}: {fault}")
+        leaves.append(entry.leaf_hash)
     if len(leaves) != point.size:
         report.failures.append(f"the log says that it holds {point.size} entries; {len(leaves)} are here")
     elif merkle.root_of(leaves) != point.root:
         report.failures.append("the root that the log keeps is not that of its entries")
     return report
+
+
+def _trusted(connection: Connection, collector_key: Verifier) -> _Trusted:
+    rows = connection.execute(select(keyring.c.kid, keyring.c.jwk, keyring.c.role)).all()
+    rings = {
+        role: {row.kid: from_jwk(json.loads(row.jwk)) for row in rows if row.role == role}
+        for role in ("agent", "collector")
+    }
+    return _Trusted(rings["agent"], rings["collector"] | {collector_key.kid: collector_key})
 
 
 def _entries(connection: Connection, log: Log, size: int) -> Iterator[Entry]:
@@ -56,12 +73,29 @@ def _gone(entry: Entry, removed: list[retention.Removal]) -> str | None:
     return None if covered and entry.typ == "batch" else "its bytes are gone, and no retention record says so"
 
 
-def _fault(entry: Entry, ring: dict[str, Verifier]) -> str | None:
-    octets = (entry.text or "").encode("ascii", errors="replace")
-    if hashlib.sha256(b"\x00" + octets).digest() != entry.leaf_hash:
+def _fault(
+    connection: Connection, entry: Entry, text: str, leaves: Sequence[bytes], trusted: _Trusted
+) -> str | None:  # fmt: skip
+    if merkle.leaf_hash(text.encode("ascii", errors="replace")) != entry.leaf_hash:
         return "the bytes are not those of the leaf"
     try:
-        envelope.believe(entry.text or "", envelope.BATCH if entry.typ == "batch" else envelope.RECORD, ring)
+        if entry.typ == "batch":
+            envelope.believe(text, envelope.BATCH, trusted.agents)
+            return None
+        return _contradiction(connection, record.believe(text, trusted.collectors), leaves)
     except TrustError as error:
         return str(error)
+
+
+def _contradiction(connection: Connection, found: Record, leaves: Sequence[bytes]) -> str | None:
+    """Return what a record says of the log or of a blob that is not so."""
+    if found.kind == "restore":
+        before = lineage.generation(found).before
+        if before.size != len(leaves) or before.root != merkle.root_of(leaves):
+            return f"it continues a tree of {before.size} leaves that is not the one before it"
+    digest = found.body.get("sha256")
+    if found.kind in ("vee", "points") and isinstance(digest, str):
+        octets = connection.execute(select(blob.c.bytes).where(blob.c.sha256 == bytes.fromhex(digest))).scalar()
+        if octets is None or hashlib.sha256(bytes(octets)).hexdigest() != digest:
+            return "the blob that it commits to is not here, or was changed"
     return None

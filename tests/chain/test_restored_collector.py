@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from collector.intake import generation, refill
+from collector.intake.audit import audit
 from collector.intake.log import Log
 from collector.series import channels, raw
 from collector.series.project import catch_up
@@ -275,3 +276,35 @@ def test_of_two_collectors_that_believe_they_lead_exactly_one_signs(store: Store
     pair.ship(second)
     assert not pair.waiting
     assert Log(store, "central", first.signer).fence == second.log.fence
+
+
+def test_the_log_is_checked_over_its_generations(centre: Centre, tmp_path: Path) -> None:
+    pair = Pair(tmp_path, centre)
+    pair.meters(3)
+    pair.ship()
+    opened = restored(centre)
+    pair.connect(centre)
+    pair.meters(2)
+    pair.ship(centre)
+    with centre.store.read() as connection:
+        assert audit(connection, centre.log, centre.signer.verifier).failures == []
+    with centre.store.write() as connection:  # the same leaf again, in a place that it does not speak of
+        text = centre.log.entry(connection, opened.position)
+        assert text is not None
+        body = lineage.body(opened.before, "once more")
+        position = centre.log.record(connection, "restore", body, by="eve", now=centre.clock.wall())
+    with centre.store.read() as connection:
+        (failure,) = audit(connection, centre.log, centre.signer.verifier).failures
+    assert failure.startswith(f"position {position}:")
+
+
+def test_a_batch_key_signs_no_record(centre: Centre, tmp_path: Path) -> None:
+    pair = Pair(tmp_path, centre)
+    pair.ship()
+    with centre.store.write() as connection:
+        tail = centre.log.tail(connection, centre.clock.wall())
+        centre.log.add_record(tail, "rules", {}, by="eve", signer=pair.signer)
+        tail.flush()
+    with centre.store.read() as connection:
+        (failure,) = audit(connection, centre.log, centre.signer.verifier).failures
+    assert "no key is known with id" in failure
