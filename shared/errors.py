@@ -72,6 +72,10 @@ class WrongIdentity(TrustError):  # noqa: N818 - names what is wrong
     reason = "wrong_identity"
 
 
+class OtherBranch(WrongIdentity):
+    """The collector acknowledges another batch in a place than the one that was sealed here."""
+
+
 class BrokenChain(TrustError):  # noqa: N818 - names what broke
     """A sequence number or previous hash does not fit."""
 

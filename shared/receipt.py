@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shared import envelope, merkle, strictjson
 from shared.batch import Seen, hash_of
-from shared.errors import BadProof, Malformed, WrongIdentity
+from shared.errors import BadProof, Malformed, OtherBranch, WrongIdentity
 from shared.keys import Signer, Verifier, b64url
 
 KEYS = (
@@ -169,7 +169,7 @@ def check(receipt: Receipt, *, agent: str, sent: Mapping[int, str], seen: Mappin
 def _check_acknowledged(receipt: Receipt, sent: Mapping[int, str]) -> None:
     text = sent.get(receipt.acked_seq)
     if text is None or receipt.acked_hash != envelope.digest(text):
-        raise WrongIdentity(f"a receipt acknowledges a batch {receipt.acked_seq} that was never sealed here")
+        raise OtherBranch(f"a receipt acknowledges a batch {receipt.acked_seq} that was never sealed here")
     if receipt.position is None:
         raise BadProof("a receipt acknowledges a batch without its position")
     leaf = merkle.leaf_hash(text.encode("ascii"))

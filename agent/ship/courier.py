@@ -5,17 +5,18 @@ takes is parked, never looped. Told the time; transports (MQTT, the simulation) 
 over what arrives.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from agent.ship.outbox import Outbox, Waiting
-from agent.ship.receipts import Desk, Taken
+from agent.ship.receipts import Desk, Forked, Taken
 from agent.ship.trust import Trust
 from agent.ship.window import Window
 from shared import envelope
 from shared.clock import Clock
 from shared.errors import StoreError, TrustError
 from shared.log import Log
+from shared.receipt import Rejected
 
 log = Log(__name__)
 #: A batch from this size on may be what a link ends for that cannot say how much it takes (MQTT 3.1.1). [bytes]
@@ -49,6 +50,7 @@ class Courier:
     _refused: bytes | None = None  # the newest receipt that was not believed
     _rejected: set[bytes] = field(default_factory=set)
     _parked: set[int] = field(default_factory=set)
+    _aside: set[int] = field(default_factory=set)  # kept by the collector as a fork
     _largest: tuple[int, int] = (0, 0)  # sent on this link: [bytes, boot us]
     _ends: int = 0  # of links in a row, each soon after a large batch
     _ceiling: tuple[int, int] = (envelope.LIMIT, 0)  # what was learnt of the link, and until when [bytes, boot us]
@@ -77,7 +79,8 @@ class Courier:
         Raises:
             StoreError: the outbox cannot be read.
         """
-        waiting = {one.row: one for one in self._waiting() if one.row not in self._parked}
+        kept_back = self._parked | self._aside
+        waiting = {one.row: one for one in self._waiting() if one.row not in kept_back}
         for row in self.window.due(list(waiting), self.clock.boot()):
             one = waiting[row]
             if one.size > self.limit:
@@ -92,7 +95,7 @@ class Courier:
 
     def _waiting(self) -> list[Waiting]:
         """Return what waits, up to a change of the signing key: what follows waits until the collector knows of it."""
-        waiting = self.outbox.waiting(self.window.size + len(self._parked))
+        waiting = self.outbox.waiting(self.window.size + len(self._parked | self._aside))
         last = next((at for at, one in enumerate(waiting, start=1) if one.kind == "key_rotate"), len(waiting))
         return waiting[:last]
 
@@ -113,12 +116,12 @@ class Courier:
             log.error(  # noqa: TRY400 - what is not believed is no bug of ours
                 "receipt_refused", reason=error.reason, said=str(error)
             )
-            return False
+            return isinstance(error, Forked) and self._forked(error.kept)
         except StoreError as error:  # receipts are cumulative: the next one tells it again
             log.error("receipt_not_kept", said=str(error))  # noqa: TRY400 - a full disk is no bug of ours
             return False
         self.counters.acknowledged += taken.acked
-        self._tell_rejected(taken)
+        self._tell_rejected(taken.rejected)
         if taken.missing:
             self._again(taken)
         return bool(taken.acked or taken.missing)
@@ -144,11 +147,21 @@ class Courier:
             log.warning("collector_key_changed", keys=len(self.trust.keys))
         return bool(learned.restored or learned.keys) and self._refused is not None and self.take(self._refused)
 
-    def _tell_rejected(self, taken: Taken) -> None:
-        for rejected in taken.rejected:
+    def _tell_rejected(self, told: Sequence[Rejected]) -> None:
+        for rejected in told:
             if rejected.hash not in self._rejected:  # a receipt repeats them; a forger's are among them
                 log.error("batch_rejected", reason=rejected.reason, hash=rejected.hash.hex())
-        self._rejected = {rejected.hash for rejected in taken.rejected}
+        self._rejected = {rejected.hash for rejected in told}
+
+    def _forked(self, told: Sequence[Rejected]) -> bool:
+        """Put aside what the collector keeps as a fork, so that what follows is sent; it stays un-acknowledged here."""
+        self._tell_rejected(told)
+        forks, before = {one.hash for one in told if one.reason == "fork"}, len(self._aside)
+        for one in self._waiting():
+            text = self.outbox.batch(one.epoch, one.seq) if one.row in self.window.sent else None
+            if text is not None and envelope.digest(text) in forks:
+                self._aside.add(one.row)
+        return len(self._aside) > before
 
     def _again(self, taken: Taken) -> None:
         lacking = [

@@ -7,7 +7,7 @@ from agent.ship.outbox import Outbox
 from shared import envelope
 from shared import receipt as receipts
 from shared.batch import Seen, head
-from shared.errors import BadProof, WrongIdentity
+from shared.errors import BadProof, OtherBranch, WrongIdentity
 from shared.keys import Verifier
 from shared.receipt import Receipt
 
@@ -20,6 +20,14 @@ class Taken:
     missing: tuple[tuple[int, int], ...]
     rejected: tuple[receipts.Rejected, ...]
     epoch: str
+
+
+class Forked(OtherBranch):
+    """A genuine receipt acknowledges another branch than ours: a copy of this gateway speaks, or an old image does."""
+
+    def __init__(self, said: str, kept: tuple[receipts.Rejected, ...]) -> None:
+        super().__init__(said)
+        self.kept = kept  # what the collector names as not admitted; forks among them stand in its ledger
 
 
 @dataclass(slots=True)
@@ -36,6 +44,7 @@ class Desk:
         """Return what a receipt changed; nothing is marked unless every proof holds. [UTC us]
 
         Raises:
+            Forked: it acknowledges another branch than the one that was sealed here.
             TrustError: the receipt cannot be believed, or the collector contradicts what it proved before.
             StoreError: the disk refuses; nothing is marked.
         """
@@ -43,7 +52,10 @@ class Desk:
         if receipt.collector != self.collector:
             raise WrongIdentity(f"a receipt of collector {receipt.collector!r} came where {self.collector!r} belongs")
         anew = self._is_new_generation(receipt)
-        self._check(receipt)
+        try:
+            self._check(receipt)
+        except OtherBranch as error:
+            raise Forked(str(error), receipt.rejected) from error
         self._grows(receipt)
         acked = 0
         if anew or receipt.consistency or receipt.acked_seq > self.outbox.acked(receipt.epoch):

@@ -71,7 +71,7 @@ class Opening:
     enrolment_hash: bytes
     first_of_key: bool  # no epoch was opened with this key before
     names_previous: bool  # its configuration could be read and names an earlier epoch
-    continues: bool  # what it names is an admitted place in the agent's newest epoch
+    continues: bool  # what it names is the newest place of the agent's newest epoch, and admitted
     awaits: bool = False  # what it names may still be on its way
 
 
@@ -132,7 +132,9 @@ def out_of_turn(head: Head, key: Key, opened: int | None) -> str | None:
     return None
 
 
-def decide(head: Head, chain: Chain | None, *, repeated: bool, opening: Opening | None = None) -> Decision:
+def decide(
+    head: Head, chain: Chain | None, *, repeated: bool, opening: Opening | None = None, forked: bool = False
+) -> Decision:
     """Return what becomes of an authentic batch.
 
     Args:
@@ -140,18 +142,27 @@ def decide(head: Head, chain: Chain | None, *, repeated: bool, opening: Opening 
         chain: What is known of its epoch, None where nothing is.
         repeated: This very message stands in the ledger already.
         opening: Needed where the epoch is unknown and the sequence is 1.
+        forked: What it continues is kept as a fork of its epoch.
     """
     if repeated:
         return REPEATED
     if chain is None:
         return AHEAD if head.seq != 1 or opening is None else _open(head, opening)
-    if head.seq > chain.seq + 1:
+    if head.seq > chain.seq + 1 and not forked:
         return AHEAD
+    why = _strays(head, chain, forked=forked)
+    return _next(chain) if why is None else Decision(Verdict.FORK, State.FORK, why)
+
+
+def _strays(head: Head, chain: Chain, *, forked: bool) -> str | None:
+    """Return why a batch does not continue its chain, None where it does."""
+    if forked:
+        return f"it continues a fork of its epoch, batch {head.seq - 1}"
     if head.seq <= chain.seq:
-        return Decision(Verdict.FORK, State.FORK, f"another batch {head.seq} of this epoch was signed")
+        return f"another batch {head.seq} of this epoch was signed"
     if head.prev != chain.hash:
-        return Decision(Verdict.FORK, State.FORK, f"it continues another batch {chain.seq} than the one that is known")
-    return _next(chain)
+        return f"it continues another batch {chain.seq} than the one that is known"
+    return None
 
 
 def _next(chain: Chain) -> Decision:

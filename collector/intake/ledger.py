@@ -58,7 +58,7 @@ class Ledger:
         failpoint.reach("collector.after_commit")
         self.log.remember(tail)
         self.beyond = max(self.beyond, group.beyond)
-        return Taken(tuple(outcomes), self._receipts(group.spoke), group.stored)
+        return Taken(tuple(outcomes), self._receipts(group), group.stored)
 
     def _believe(self, arrivals: Sequence[Arrival]) -> list[Authentic | Refused]:
         apart = [authentic.apart(one) for one in arrivals]
@@ -77,15 +77,17 @@ class Ledger:
     def _verify(self, arrival: Arrival, found: Envelope, keys: dict[str, Enrolled]) -> Authentic | Refused:
         return authentic.believe(arrival, found, keys, self.log.collector)
 
-    def _receipts(self, spoke: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-        if not spoke:
+    def _receipts(self, group: Round) -> tuple[tuple[str, str], ...]:
+        if not group.spoke:
             return ()
         now = self.clock.wall()
         with self.store.read() as connection:
             self.log.lead(connection)
             point = self.log.checkpoint(connection)
+            contested = group.contested
             return tuple(
-                (agent, receipts.write(connection, self.log, agent, epoch, now, point)) for agent, epoch in spoke
+                (key[0], receipts.write(connection, self.log, *key, now, point, contested.get(key, ())))
+                for key in group.spoke
             )
 
     def receipts(self) -> list[tuple[str, str]]:

@@ -30,6 +30,9 @@ _FORKS = (
     .order_by(ledger.c.position.desc())
     .limit(_MOST_TOLD)
 )
+_AMONG = select(ledger.c.sha256).where(
+    ledger.c.message_hash.in_(bindparam("messages", expanding=True)), ledger.c.state == "fork"
+)
 
 
 def keep(connection: Connection, refused: Sequence[Refused], now: int) -> None:
@@ -67,12 +70,18 @@ def _bound(connection: Connection) -> None:
     connection.execute(delete(quarantine).where(quarantine.c.id < first))
 
 
-def rejected(connection: Connection, agent: str, epoch: str) -> tuple[Rejected, ...]:
-    """Return what an agent must be told was not taken: the newest refused ones, and forks of its epoch."""
+def rejected(connection: Connection, agent: str, epoch: str, told: Sequence[bytes] = ()) -> tuple[Rejected, ...]:
+    """Return what an agent must be told was not taken: the newest refused ones, and forks of its epoch.
+
+    Those are the newest forks, and all that are among the messages `told` (hashes of header.payload).
+    """
     refused = connection.execute(_REFUSED, {"agent": agent})
-    forks = connection.execute(_FORKS, {"agent": agent, "epoch": epoch})
-    told = [Rejected(bytes(row.sha256), row.reason) for row in refused]
-    return (*told, *(Rejected(bytes(digest), "fork") for digest in forks.scalars()))
+    forks = {bytes(one): None for one in connection.execute(_FORKS, {"agent": agent, "epoch": epoch}).scalars()}
+    if told:
+        forks |= {bytes(one): None for one in connection.execute(_AMONG, {"messages": list(told)}).scalars()}
+    return (
+        *(Rejected(bytes(row.sha256), row.reason) for row in refused), *(Rejected(one, "fork") for one in forks),
+    )  # fmt: skip
 
 
 def count(connection: Connection) -> int:

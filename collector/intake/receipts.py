@@ -47,8 +47,11 @@ def everyone(connection: Connection, log: Log, now: int) -> Iterable[tuple[str, 
         yield row.agent, write(connection, log, row.agent, row.epoch, now, point)
 
 
-def write(connection: Connection, log: Log, agent: str, epoch: str, now: int, point: Checkpoint | None = None) -> str:
-    """Return the signed receipt of one epoch. now: [UTC us]"""
+def write(
+    connection: Connection, log: Log, agent: str, epoch: str, now: int, point: Checkpoint | None = None,
+    told: Sequence[bytes] = (),
+) -> str:  # fmt: skip
+    """Return the signed receipt of one epoch; forks among the messages `told` are named in any case. now: [UTC us]"""
     point = point or log.checkpoint(connection)
     head = connection.execute(_HEAD, {"agent": agent, "epoch": epoch}).one_or_none()
     seq, hashed, position = (0, None, None) if head is None else (head.seq, bytes(head.hash), head.last_position)
@@ -57,7 +60,7 @@ def write(connection: Connection, log: Log, agent: str, epoch: str, now: int, po
     return receipt.seal(
         Receipt(
             log.collector, log.id, agent, epoch, seq, hashed, position, now, missing(connection, agent, epoch, seq),
-            quarantine.rejected(connection, agent, epoch), point, tuple(path), proof,
+            quarantine.rejected(connection, agent, epoch, told), point, tuple(path), proof,
         ),
         log.signer,
     )  # fmt: skip

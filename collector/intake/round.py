@@ -8,21 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, insert, select, update
 
 from collector.intake import admit, authentic, generation, keyring, quarantine
 from collector.intake.admit import Chain, Decision, Opening, State, Verdict
 from collector.intake.authentic import Arrival, Authentic, Refused, printable
 from collector.intake.log import Leaf, Log, Tail, message_hash
+from collector.intake.parked import Parked
 from collector.intake.turns import KIND, Turns
 from collector.store import schema
 from shared import batch, envelope, lineage
 from shared.batch import Config, Head, Place, Seen
 from shared.errors import Malformed
-
-#: What may wait for its predecessor, of one agent.
-MOST_PARKED = 1000
-MOST_PARKED_BYTES = 64 * 1024 * 1024
 
 Epoch = tuple[str, str]
 
@@ -32,10 +29,6 @@ _MESSAGES = schema.ledger.c.message_hash
 _KNOWN = select(_MESSAGES).where(_MESSAGES.in_(bindparam("hashes", expanding=True)))
 _CHAINS = select(schema.chain).where(schema.chain.c.agent.in_(_AGENTS))
 _SPEAKERS = select(schema.agent).where(schema.agent.c.agent.in_(_AGENTS))
-_PARKED = select(
-    schema.parked.c.message_hash, schema.parked.c.agent, schema.parked.c.epoch, schema.parked.c.seq,
-    schema.parked.c.size,
-).where(schema.parked.c.agent.in_(_AGENTS))  # fmt: skip
 _MOVE_CHAIN = update(schema.chain).where(
     and_(schema.chain.c.agent == bindparam("a"), schema.chain.c.epoch == bindparam("e"))
 )
@@ -91,16 +84,21 @@ class Round:
         self._keys = Turns(connection)
         self._chains: dict[Epoch, _Row] = {}
         self._speakers: dict[str, _Speaker] = {}
-        self._waiting: dict[str, dict[bytes, tuple[str, int, int]]] = {}  # agent: message: (epoch, seq, size)
-        self._park: dict[bytes, dict[str, object]] = {}
-        self._unpark: list[bytes] = []
+        self._parked = Parked(connection)
         self._refused: list[Refused] = []
         self._spoke: dict[Epoch, None] = {}
+        self._told: dict[Epoch, list[bytes]] = {}
 
     @property
     def spoke(self) -> list[Epoch]:
         """Return the epochs that are owed a receipt, in the order in which they spoke last."""
         return list(self._spoke)
+
+    @property
+    def contested(self) -> dict[Epoch, list[bytes]]:
+        """Return the messages of this group by epoch, where the epoch has forked: each side is told of its own."""
+        return {key: told for key, told in self._told.items()
+                if key in self._chains and self._chains[key].chain.state != State.OPEN}  # fmt: skip
 
     def expect(self, arrived: Sequence[Authentic | Refused]) -> None:
         """Read what deciding on these needs."""
@@ -114,7 +112,7 @@ class Round:
         agents = {one.key.agent for one in batches}
         self._read_chains(agents)
         self._read_speakers(agents)
-        self._read_waiting(agents)
+        self._parked.expect(agents)
 
     def _read_chains(self, agents: set[str]) -> None:
         for row in self.connection.execute(_CHAINS, {"agents": list(agents)}):
@@ -128,11 +126,6 @@ class Round:
             return
         for row in self.connection.execute(_SPEAKERS, {"agents": list(agents)}):
             self._speakers[row.agent] = _Speaker(row.site, row.epoch, row.seen_size, row.followed, fresh=False)
-
-    def _read_waiting(self, agents: set[str]) -> None:
-        self._waiting = {agent: {} for agent in agents}
-        for row in self.connection.execute(_PARKED, {"agents": list(agents)}):
-            self._waiting[row.agent][bytes(row.message_hash)] = (row.epoch, row.seq, row.size)
 
     def refuse(self, refused: Refused) -> Outcome:
         """Return the outcome of what is not believed."""
@@ -158,8 +151,10 @@ class Round:
             self._owe((one.head.agent, one.head.epoch))
             return outcome
         self._hear(one.head, outcome)
+        self._told.setdefault((one.head.agent, one.head.epoch), []).append(message_hash(one.message))
         if outcome.verdict == "stored":
             self._follow((one.head.agent, one.head.epoch))
+            self._follow_fork(one.head, outcome)
         return outcome
 
     def _unreadable(self, one: Authentic) -> Outcome:
@@ -177,9 +172,9 @@ class Round:
     def _decide(self, one: Authentic, head: Head) -> Outcome:
         message, row = message_hash(one.message), self._chains.get((head.agent, head.epoch))
         opening = self._opening(one, head) if row is None and head.seq == 1 else None
-        decision = admit.decide(
-            head, row.chain if row else None, repeated=message in self._known, opening=opening
-        )  # fmt: skip
+        chain, repeated = row.chain if row else None, message in self._known
+        forked = not repeated and chain is not None and self._continues_a_fork(head, chain)
+        decision = admit.decide(head, chain, repeated=repeated, opening=opening, forked=forked)
         if decision.verdict is Verdict.REPEATED:
             return Outcome("repeated", None, head.agent, head.epoch, head.seq)
         waits = decision.verdict is Verdict.AHEAD
@@ -195,11 +190,21 @@ class Round:
             reason = self._keys.hand_over(one, head, position, self.tail.time)
         return Outcome("stored", reason, head.agent, head.epoch, head.seq, position, decision.state)
 
+    def _continues_a_fork(self, head: Head, chain: Chain) -> bool:
+        """Return whether what a batch names as its predecessor is kept as a fork of its epoch."""
+        if chain.state == State.OPEN or head.prev == chain.hash:
+            return False
+        self.tail.flush()  # the fork may be one of this very group
+        ledger = schema.ledger
+        place = and_(ledger.c.agent == head.agent, ledger.c.epoch == head.epoch, ledger.c.seq == head.seq - 1)
+        found = self.connection.execute(select(ledger.c.sha256, ledger.c.state).where(place))
+        return any(bytes(row.sha256) == head.prev and row.state == State.FORK for row in found)
+
     def _opening(self, one: Authentic, head: Head) -> Opening:
         previous = _previous(one.text)
         first = one.key.since is None and all(row.kid != one.key.kid for row in self._chains.values())
         newest = self._newest(head.agent)
-        continues = previous is not None and newest == previous.epoch and self._is_admitted(head.agent, previous)
+        continues = previous is not None and newest == previous.epoch and self._is_newest(head.agent, previous)
         awaits = previous is not None and self._is_to_come(head.agent, newest, previous)
         return Opening(one.key.enrolment_hash or b"", first, previous is not None, continues, awaits)
 
@@ -214,6 +219,10 @@ class Round:
         if (agent, previous.epoch) not in self._chains:
             return True  # as any batch waits for its predecessor
         return newest == previous.epoch and previous.seq > self._chains[agent, newest].chain.seq
+
+    def _is_newest(self, agent: str, previous: Place) -> bool:
+        """Return whether a place is the admitted head of its epoch: one before it is what an old image knows."""
+        return self._chains[agent, previous.epoch].chain.seq == previous.seq and self._is_admitted(agent, previous)
 
     def _is_admitted(self, agent: str, previous: Place) -> bool:
         self.tail.flush()  # the place may be one of this very group
@@ -243,6 +252,8 @@ class Round:
     def _hear(self, head: Head, outcome: Outcome) -> None:
         """Note who spoke, and the largest checkpoint of this log that it has verified."""
         speaker = self._speakers.setdefault(head.agent, _Speaker(head.site, head.epoch, None, None, fresh=True))
+        if outcome.verdict == "stored" and speaker.epoch != head.epoch:
+            speaker.seen = None  # a gateway that lost its disk vouches for what its new epoch says and no more
         speaker.epoch, speaker.heard = head.epoch, True
         if self._is_ours(head.seen) and head.seen is not None and head.seen.size > (speaker.seen or 0):
             speaker.seen = head.seen.size
@@ -263,17 +274,9 @@ class Round:
         return generation.ancestors(self.connection)
 
     def _set_aside(self, one: Authentic, head: Head, message: bytes) -> Outcome:
-        waiting = self._waiting[head.agent]
-        size = len(one.text)
-        full = len(waiting) >= MOST_PARKED or sum(kept for _, _, kept in waiting.values()) + size > MOST_PARKED_BYTES
-        if message not in waiting and full:
+        if not self._parked.room(head.agent, message, len(one.text)):
             return Outcome("refused", "quota", head.agent, head.epoch, head.seq)
-        if message not in waiting:
-            waiting[message] = (head.epoch, head.seq, size)
-            self._park[message] = {
-                "message_hash": message, "agent": head.agent, "epoch": head.epoch, "seq": head.seq, "size": size,
-                "jws": one.text,
-            }  # fmt: skip
+        if self._parked.put(head, message, one.text):
             self._keys.waits(one, self.tail.time)
         return Outcome("parked", None, head.agent, head.epoch, head.seq)
 
@@ -282,16 +285,27 @@ class Round:
         moved = [key]
         while moved:
             key = moved.pop()
-            while (message := self._next_waiting(key)) is not None:
+            while (message := self._parked.next(*key, self._chains[key].chain.seq + 1)) is not None:
                 self._retry(message)
             for message in self._openings(key[0]):
                 outcome = self._retry(message)
                 if outcome is not None and outcome.verdict == "stored" and outcome.epoch is not None:
                     moved.append((key[0], outcome.epoch))
 
+    def _follow_fork(self, head: Head, outcome: Outcome) -> None:
+        """Take what waited for a batch that turned out to be a fork, one after the other."""
+        agent, epoch, seq = head.agent, head.epoch, head.seq
+        while outcome.state == State.FORK:
+            seq += 1
+            waiting = map(self._retry, self._parked.at(agent, epoch, seq))
+            found = [one for one in waiting if one is not None and one.state == State.FORK]
+            if not found:
+                return
+            outcome = found[0]
+
     def _retry(self, message: bytes) -> Outcome | None:
         """Decide again on what was set aside; its signature is checked again, its key may be revoked meanwhile."""
-        text = self._fetch(message)
+        text = self._parked.fetch(message)
         found = envelope.apart(text)
         keys = keyring.of(self.connection, [found.kid])
         one = authentic.believe(Arrival(None, text.encode("ascii")), found, keys, self.log.collector)
@@ -308,36 +322,14 @@ class Round:
 
     def _openings(self, agent: str) -> list[bytes]:
         """Return what would open an epoch and waits for the end of the one before."""
-        return [message for message, (epoch, seq, _) in self._waiting[agent].items()
-                if seq == 1 and (agent, epoch) not in self._chains]  # fmt: skip
-
-    def _next_waiting(self, key: Epoch) -> bytes | None:
-        agent, epoch = key
-        limit = self._chains[key].chain.seq + 1
-        due = [(seq, message) for message, (whose, seq, _) in self._waiting[agent].items()
-               if whose == epoch and seq <= limit]  # fmt: skip
-        return min(due)[1] if due else None
-
-    def _fetch(self, message: bytes) -> str:
-        """Return what was set aside, and set it aside no longer."""
-        for waiting in self._waiting.values():
-            waiting.pop(message, None)
-        fresh = self._park.pop(message, None)
-        if fresh is not None:
-            return str(fresh["jws"])
-        self._unpark.append(message)
-        query = select(schema.parked.c.jws).where(schema.parked.c.message_hash == message)
-        return str(self.connection.execute(query).scalar_one())
+        return [message for message, spot in self._parked.of(agent).items()
+                if spot.seq == 1 and (agent, spot.epoch) not in self._chains]  # fmt: skip
 
     def write(self) -> None:
         """Write everything that this group changes."""
         self.tail.flush()
         quarantine.keep(self.connection, self._refused, self.tail.time)
-        if self._unpark:
-            gone = schema.parked.c.message_hash.in_(self._unpark)
-            self.connection.execute(delete(schema.parked).where(gone))
-        if self._park:
-            self.connection.execute(insert(schema.parked), list(self._park.values()))
+        self._parked.write()
         self._write_chains()
         self._write_speakers()
 

@@ -135,6 +135,8 @@ class Centre:
             deed()
         except Crash as crash:
             self.ended(crash)
+        except StoreError as error:  # what a command tells its user
+            self.world.note("a database refused", str(error))
         else:
             if self.open is not None:  # it may have ended, and been stopped, within the deed
                 self._look()
@@ -263,11 +265,7 @@ class Centre:
 
     def judge(self) -> None:
         """Bring series and versions up to the end of the ledger."""
-        running = self.opened
-        try:
-            catch_up(running.store, running.log, self.clock)
-        except StoreError as error:
-            self.world.note("a database refused", str(error))
+        catch_up(self.opened.store, self.opened.log, self.clock)
 
     def registers(self, name: str, start: int, stop: int, length: int) -> Registers:
         """Return the register of a channel as the collector has it."""

@@ -174,6 +174,8 @@ class Gateway:
             deed()
         except Crash as crash:
             self._ended(crash)
+        except StoreError as error:  # the daemon tries again
+            self.world.note("an outbox refused", self.name, str(error))
 
     def _ended(self, crash: Crash) -> None:
         self.world.note("an agent crashed", self.name, str(crash))

@@ -44,6 +44,12 @@ def test_agents_fill_what_a_restored_collector_has_lost(tmp_path: Path) -> None:
     assert line.world.happened["the collector was restored"]
 
 
+@pytest.mark.parametrize("what", ["clone", "rollback"])
+def test_both_branches_of_a_gateway_are_kept_and_the_others_are_not_touched(what: str, tmp_path: Path) -> None:
+    line = simulate(Plan(1, 0.7, Faults.named([what, "drop", "agent_crash"]), poll=900), tmp_path)
+    assert line.forked == {"dc1-gw1"}
+
+
 @pytest.mark.parametrize("name", QUICK)
 def test_it_can_fail(name: str, tmp_path: Path) -> None:
     assert_noticed(name, tmp_path)
