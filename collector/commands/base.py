@@ -92,8 +92,12 @@ def _is_record(line: bytes) -> bool:
 @takes("path")
 @as_json
 def import_file(file: Path, path: str, *, as_json: bool) -> None:
-    """Take the signed strings of a file (`wattseal agent export`) as if they had come over the network."""
+    """Take the signed strings of a file (`wattseal agent export`) as if they had come over the network.
+
+    An enrolment that this collector has signed and lost, since it was restored from a backup, is taken back with them.
+    """
     from collector.intake.authentic import Arrival
+    from collector.intake.readmit import readmit
 
     source = Path(path)
     try:
@@ -102,6 +106,10 @@ def import_file(file: Path, path: str, *, as_json: bool) -> None:
         raise ConfigError(f"{source}: {error.strerror}") from error
     counts: dict[str, int] = {}
     with parts(file) as found:
+        records = [line.strip() for line in lines if _is_record(line.strip())]
+        for one in records:
+            if readmit(found.store, found.log, one.decode("ascii"), found.clock.wall()):
+                counts["enrolment taken back"] = counts.get("enrolment taken back", 0) + 1
         batches = [line.strip() for line in lines if not _is_record(line.strip())]
         for first in range(0, len(batches), 256):
             for outcome in found.ledger.take([Arrival(None, one) for one in batches[first : first + 256]]).outcomes:

@@ -109,3 +109,32 @@ def test_an_epoch_that_waits_is_shown_with_its_reason_and_adopted(config: Path, 
     again = run("collector", "ledger", "adopt", config, "dc1-gw1", "f" * 32)
     assert again.returncode == 78
     assert "nothing to adopt" in again.stderr
+
+
+def test_an_enrolment_that_was_lost_comes_back_with_the_gateways_export(config: Path, tmp_path: Path) -> None:
+    run("collector", "agents", "list", config)
+    kept = found("collector", "backup", config, "--out", tmp_path / "kept")
+    pair = metered(config, tmp_path)
+    found("collector", "restore", config, "--from", kept["path"], "--reason", "disk died")
+    export = tmp_path / "gateway.jws"
+    export.write_text("\n".join([str(pair.outbox.enrolment()), *pair.texts()]) + "\n", encoding="ascii")
+    for outcomes in ({"enrolment taken back": 1, "stored": 4}, {"repeated": 4}):
+        assert found("collector", "import", config, export)["outcomes"] == outcomes
+    assert found("collector", "ledger", "check", config)["good"] is True
+    (agent,) = found("collector", "agents", "list", config)["agents"]
+    assert (agent["agent"], agent["state"], agent["kid"]) == ("dc1-gw1", "approved", pair.signer.kid)
+
+
+def test_an_enrolment_that_another_collector_signed_is_not_taken(config: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    theirs = other / "collector.toml"
+    theirs.write_text(config.read_text().replace(str(tmp_path / "data"), str(other / "data")), encoding="utf-8")
+    run("collector", "init", theirs)
+    pair = metered(theirs, other)
+    export = tmp_path / "gateway.jws"
+    export.write_text("\n".join([str(pair.outbox.enrolment()), *pair.texts()]) + "\n", encoding="ascii")
+    done = run("collector", "import", config, export)
+    assert done.returncode == 78
+    assert "is not this collector's word" in done.stderr
+    assert found("collector", "ledger", "check", config)["size"] == 0
