@@ -115,6 +115,15 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "collector.db"
 
 
+@pytest.fixture
+def open_path(tmp_path: Path) -> Path:
+    """Return a folder whose parents anyone may enter, up to pytest's own and never the machine's."""
+    machine = Path(tempfile.gettempdir()).resolve()
+    for folder in (tmp_path, *(one for one in tmp_path.parents if machine in one.parents)):
+        folder.chmod(0o755)
+    return tmp_path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Give an empty, migrated store, once on SQLite and once on PostgreSQL."""

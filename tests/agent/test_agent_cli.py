@@ -83,9 +83,8 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
     assert "choose another port" in ran.err
 
 
-def test_a_folder_of_another_user_is_told(tmp_path: Path) -> None:
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):  # up to pytest's own, never the machine's
-        folder.chmod(0o755)
+def test_a_folder_of_another_user_is_told(open_path: Path) -> None:
+    tmp_path = open_path
     file = write(tmp_path)
     enrol(file)
     assert Ran("status", file).code == 0

@@ -238,14 +238,6 @@ def _nobody() -> Iterator[None]:
         os.seteuid(before)
 
 
-@pytest.fixture
-def open_path(tmp_path: Path) -> Path:
-    """Return a folder whose parents anyone may enter."""
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):  # up to pytest's own, never the machine's
-        folder.chmod(0o755)
-    return tmp_path
-
-
 def test_a_file_of_another_user_is_named_and_left_as_it_is(open_path: Path) -> None:
     made = gateway(open_path, ManualClock())
     made.outbox.close()
