@@ -93,7 +93,7 @@ def announcements(connection: Connection) -> list[tuple[str, str]]:
     found: dict[str, dict[int, str]] = {}
     for row in keys:
         since = -1 if row.enrolment_position is None else row.enrolment_position
-        told = [one for one in (*restores, *newer.get(row.kid, ())) if one[0] > since]
+        told = [one for one in (*restores, *newer.get(row.agent, ())) if one[0] > since]
         found.setdefault(row.agent, {}).update(told)
     return [
         (agent, lineage.announce([told[at] for at in sorted(told)])) for agent, told in sorted(found.items()) if told
@@ -101,8 +101,9 @@ def announcements(connection: Connection) -> list[tuple[str, str]]:
 
 
 def _reenrolments(connection: Connection) -> dict[str, list[tuple[int, str]]]:
+    """Return the enrolment records of each agent by position: of all its keys, since it may have changed its own."""
     found: dict[str, list[tuple[int, str]]] = {}
     for row in connection.execute(_ENROLMENTS):
-        kid = record.enrolment(lineage.opening(row.jws)).key.kid
-        found.setdefault(kid, []).append((row.position, str(row.jws)))
+        agent = record.enrolment(lineage.opening(row.jws)).agent
+        found.setdefault(agent, []).append((row.position, str(row.jws)))
     return found

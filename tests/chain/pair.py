@@ -10,7 +10,7 @@ from agent.ship.seal import Sealer
 from agent.ship.trust import Trust
 from collector.intake import enrol
 from collector.intake.authentic import Arrival
-from shared import keys, record
+from shared import keys, record, rotation
 from shared.batch import ClockState
 from shared.errors import TrustError
 from shared.keys import Verifier
@@ -70,6 +70,14 @@ class Pair:
             body = reads(START + at * 300, [1000 + at, 1001 + at], meter=self.meter)
             self.sealer.seal(("intervals", body))
             self.sealed += 1
+
+    def rotate(self) -> None:
+        """Hand over to a new signing key."""
+        following, head = keys.generate(), self.outbox.head()
+        body = rotation.handing_over(self.name, head.epoch, head.seq + 1, following)
+        self.sealer.seal(("key_rotate", body))
+        self.signer = following
+        self.sealer.signer = following
 
     @property
     def waiting(self) -> list[str]:

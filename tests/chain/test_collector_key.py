@@ -142,3 +142,18 @@ def test_rotate_puts_the_files_in_order_and_can_be_repeated(tmp_path: Path) -> N
     refused = run("collector", "rotate", path, "--key", tmp_path / "none.key")
     assert refused.returncode == 78
     assert "none.key" in refused.stderr
+
+
+def test_an_agent_that_changed_its_own_key_meanwhile_follows_too(store: Store, tmp_path: Path) -> None:
+    centre = Centre(store, FIRST)
+    pair = Pair(tmp_path, centre, next_key=SECOND.verifier)
+    assert metered(pair, centre) == []
+    fresh, _ = replaced(centre, SECOND, THIRD.verifier, FIRST)
+    assert metered(pair, fresh) == []  # it believes the next key, and has not heard of the record
+    pair.rotate()
+    assert metered(pair, fresh) == []
+    fresh, done = replaced(fresh, THIRD, FOURTH.verifier, SECOND.verifier)
+    assert done.told == ("dc1-gw1",)
+    pair.connect(fresh)
+    assert set(pair.trust.keys) == {THIRD.kid, FOURTH.kid}
+    assert metered(pair, fresh) == []
