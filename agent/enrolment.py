@@ -78,7 +78,7 @@ def _certificate_request(site: Site) -> str | None:
         return None
     kept = site.keys / "tls.csr"
     try:
-        if not kept.exists():
+        if not kept.exists() or not tls.Paths(site.keys).key.exists():
             text = tls.request(tls.Paths(site.keys), site.agent)
             kept.write_text(text, encoding="ascii")
         return kept.read_text(encoding="ascii")

@@ -55,6 +55,7 @@ class Pki(Strict):
     ca_cert_file: str | None = Field(default=None, description="certificate of the authority")
     ca_key_file: str | None = Field(default=None, description="its key; without it certificates are made elsewhere")
     crl_file: str | None = Field(default=None, description="written anew at each revocation, for the broker")
+    broker_dir: str | None = Field(default=None, description="what `agents broker-files` wrote, kept fresh here")
 
     @model_validator(mode="after")
     def _together(self) -> Self:

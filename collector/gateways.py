@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 
@@ -88,3 +89,13 @@ class Door:
         finally:
             self._server.should_exit = True
             self._thread.join(_WITHIN)
+
+
+def look_after_broker(parts: Parts, folder: Path) -> None:
+    """Make the broker's certificate anew where its life nears its end; the broker reads it at its next reload."""
+    signer = parts.authority
+    try:
+        if signer is not None and pki.refresh(folder, signer, parts.clock.wall()):
+            log.info("broker_certificate_renewed", folder=str(folder), hint="reload the broker")
+    except ConfigError as error:
+        log.error("broker_certificate_not_renewed", said=str(error))  # noqa: TRY400 - no bug of ours

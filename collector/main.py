@@ -6,10 +6,11 @@ broker -inlet-> ledger (durable) -> receipt; ledger -> series -> validated versi
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from collector import metrics
 from collector.config import Collector
-from collector.gateways import LOOK_EVERY, Door
+from collector.gateways import LOOK_EVERY, Door, look_after_broker
 from collector.intake.intake import Counters
 from collector.intake.silence import Watch
 from collector.office import access
@@ -41,6 +42,7 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         metrics.serve(config.metrics_listen, parts, taking)
         counters = taking.counters if taking is not None else None
         door = stack.enter_context(_door(parts, counters)) if "api" in parts_on else None
+        stack.enter_context(_broker_files(parts))
         running = [one for one in (taking, judging, watching, door) if one is not None]
 
         def faults() -> BaseException | None:
@@ -64,3 +66,14 @@ def _door(parts: Parts, counters: Counters | None) -> Iterator[Door | None]:
     sock = listen(wanted.listen, "gateways.listen")
     with Door(parts, wanted, sock, counters).open() as door, Worker("certificates", door.look, LOOK_EVERY).running():
         yield door
+
+
+@contextlib.contextmanager
+def _broker_files(parts: Parts) -> Iterator[None]:
+    """Keep the broker's certificate fresh, where the file says that this is ours to do."""
+    folder = parts.config.pki.broker_dir
+    if folder is None:
+        yield
+        return
+    with Worker("broker-certificate", lambda: look_after_broker(parts, Path(folder)), LOOK_EVERY).running():
+        yield

@@ -49,6 +49,17 @@ def test_systemd_understands_every_line(tmp_path: Path, name: str) -> None:
     assert f"wattseal-{name}.service" not in said, said
 
 
+def test_a_new_list_of_revoked_certificates_reloads_the_broker(tmp_path: Path) -> None:
+    for name in ("wattseal-broker.path", "wattseal-broker.service"):
+        (tmp_path / name).write_text((UNITS / name).read_text(encoding="utf-8"), encoding="utf-8")
+    said = _systemd("systemd-analyze", "verify", "--man=no", str(tmp_path / "wattseal-broker.path"))
+    assert "wattseal-broker" not in said, said
+    broker = (REPOSITORY / "config" / "mosquitto.conf").read_text(encoding="utf-8")
+    watched = re.findall(r"PathChanged=(\S+)", (UNITS / "wattseal-broker.path").read_text(encoding="utf-8"))
+    assert watched
+    assert all(path in broker for path in watched)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_configuration_is_not_started_again_and_a_hanging_program_is(name: str) -> None:
     lines = (UNITS / f"wattseal-{name}.service").read_text(encoding="utf-8").splitlines()

@@ -88,19 +88,20 @@ class Uplink:
 
     async def _session(self) -> bool:
         """Hold one connection to its end; return whether the broker took it."""
+        self._over.clear()
+        self._understood = False
         try:
-            client = self._new_client(asyncio.get_running_loop())
+            # It counts before it connects: paho may tell of the end from within `connect`, and only once.
+            self._client = client = self._new_client(asyncio.get_running_loop())
             where = self.broker.host, self.broker.port, self.broker.ask_every
             await asyncio.to_thread(client.connect, *where, **self._properties())
         except (OSError, ValueError, ConfigError) as error:
+            self._client = None
             log.warning("broker_unreachable", broker=self.broker.url, reason=str(error) or type(error).__name__)
             return False
         link = client.socket()
         if isinstance(link, socket.socket):  # without this a receipt waits 44 ms for a delayed ACK
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._client = client
-        self._over.clear()
-        self._understood = False
         client.loop_start()
         await self._over.wait()
         welcome, self._client, self.connected = self.connected, None, False

@@ -1,11 +1,15 @@
 """`agents list | token | approve | revoke | broker-files | crl`: who may speak."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from collector.commands.arguments import as_json, parts, person, say, seconds, takes
 from shared.errors import ConfigError
+
+if TYPE_CHECKING:  # nothing heavy is imported for --help
+    from collector.config import Pki
 
 
 @click.group()
@@ -101,12 +105,20 @@ def revoke(
     with parts(file) as found:
         now = found.clock.wall()
         position = enrol.revoke(found.store, found.log, agent=agent, by=person(), now=now, kid=kid, why=why)
-        crl = found.config.pki.crl_file
-        if crl is not None and found.authority is not None:
-            certificates.write_list(found.store, found.authority, Path(crl), now)
-    members = {"agent": agent, "state": "revoked", "position": position, "crl_file": crl}
-    told = f"; wrote {crl}, reload the broker" if crl else "; its certificate: wattseal collector agents crl"
+        lists = _revocation_lists(found.config.pki)
+        if found.authority is not None:
+            for target in lists:
+                certificates.write_list(found.store, found.authority, target, now)
+    members = {"agent": agent, "state": "revoked", "position": position, "lists": [str(one) for one in lists]}
+    wrote = " and ".join(map(str, lists))
+    told = f"; wrote {wrote}, reload the broker" if lists else "; for the broker: wattseal collector agents crl"
     say(members, f"{agent} is revoked from position {position} on{told}", as_json=as_json)
+
+
+def _revocation_lists(pki: "Pki") -> list[Path]:
+    """Return the files of revoked certificates that are kept for brokers."""
+    named = [] if pki.crl_file is None else [Path(pki.crl_file)]
+    return named + ([] if pki.broker_dir is None else [Path(pki.broker_dir) / "revoked.pem"])
 
 
 @agents.command("broker-files")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from collector.config import Collector
 from collector.intake import authority
-from collector.intake.authority import Authority, Key
+from collector.intake.authority import Authority, Key, PublicKey
 from shared import keys
 from shared.errors import ConfigError
 
@@ -107,13 +107,44 @@ def _leaf(home: Path, name: str, signer: Authority, now: int, hosts: list[str] |
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not found.key.exists():
             _write_key(found.key, ec.generate_private_key(ec.SECP256R1()))
-        public = _private(found.key).public_key()
+        public = _public(found)
         if not _is_good(found.certificate, public, signer, hosts, now):
             made = signer.own(name, public, now) if hosts is None else signer.server(name, hosts, public, now)
             replace(found.certificate, authority.pem(made).encode("ascii"))
     except OSError as error:
         raise ConfigError(f"pki: {error.filename}: {error.strerror}; give it to the collector's user") from error
     return found
+
+
+def _public(found: Leaf) -> PublicKey:
+    """Return the public key of a leaf: of its key, or of its certificate where the key belongs to another user."""
+    try:
+        return _private(found.key).public_key()
+    except PermissionError:
+        if not found.certificate.exists():
+            raise
+        public = _certificate(found.certificate).public_key()
+        if isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey):
+            return public
+        raise
+
+
+def refresh(home: Path, signer: Authority, now: int) -> bool:
+    """Make the broker's certificate anew where it is old; return whether it was. now: [UTC us]
+
+    Raises:
+        ConfigError: there is none yet, or it cannot be written.
+    """
+    target = home / "broker.pem"
+    try:
+        before = target.read_bytes()
+        server(home, "broker", _hosts(_certificate(target)), signer, now)
+        return target.read_bytes() != before
+    except OSError as error:
+        raise ConfigError(
+            f"pki.broker_dir: {error.filename}: {error.strerror}; run: wattseal collector agents broker-files --out"
+            f" {home}, and let the collector's user write there"
+        ) from error
 
 
 def _is_good(path: Path, public: object, signer: Authority, hosts: list[str] | None, now: int) -> bool:

@@ -10,10 +10,11 @@ from collector.series.channels import Numbers
 from collector.series.codec import Bools
 from collector.store.schema import ledger, ledger_bytes, suspect
 from shared import batch as batches
-from shared import envelope
+from shared import envelope, retiming
 from shared.batch import Batch
 from shared.errors import Malformed
 from shared.intervals import Intervals
+from shared.retiming import Anchor
 
 Span = tuple[int, int, int, int]  # channel, length [s], start, stop [UTC s]
 
@@ -47,9 +48,12 @@ def mark(connection: Connection, numbers: Numbers, found: Lost, position: int) -
     """
     spans: set[Span] = set()
     count = 0
-    for batch, body in _signed(connection, found, position):
-        count += 1
-        spans.update(_spans(numbers, batch, body))
+    signed = list(_signed(connection, found.kid, position))
+    for at, (received, batch) in enumerate(signed):
+        if isinstance(batch.body, Intervals) and max(received, batch.created) >= found.since:
+            count += 1
+            by = _moved_by(batch, batch.body, (later for _, later in signed[at:]))
+            spans.update(_spans(numbers, batch, batch.body, by))
     rows = [
         {"channel_id": channel, "length": length, "start": start, "stop": stop, "position": position}
         for channel, length, start, stop in _joined(spans)
@@ -59,28 +63,47 @@ def mark(connection: Connection, numbers: Numbers, found: Lost, position: int) -
     return count
 
 
-def _signed(connection: Connection, found: Lost, position: int) -> Iterator[tuple[Batch, Intervals]]:
+def _signed(connection: Connection, kid: str, position: int) -> Iterator[tuple[int, Batch]]:
+    """Give when each batch of a key was received, and what it says. [UTC us]"""
     query = (
         select(ledger.c.received_at, ledger_bytes.c.jws)
         .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
-        .where(ledger.c.kid == found.kid, ledger.c.typ == "batch", ledger.c.position < position)
+        .where(ledger.c.kid == kid, ledger.c.typ == "batch", ledger.c.position < position)
         .order_by(ledger.c.position)
     )
     for row in connection.execute(query):
         try:
-            one = batches.decode(envelope.payload(envelope.apart(str(row.jws))))
+            yield row.received_at, batches.decode(envelope.payload(envelope.apart(str(row.jws))))
         except Malformed:
             continue  # it gave no number
-        if isinstance(one.body, Intervals) and max(row.received_at, one.created) >= found.since:
-            yield one, one.body
 
 
-def _spans(numbers: Numbers, batch: Batch, body: Intervals) -> Iterator[Span]:
-    stop = body.start + body.n * body.length
+def _moved_by(batch: Batch, body: Intervals, following: Iterable[Batch]) -> Anchor | None:
+    """Return the anchor that has moved the labels of a batch, None where they stand: its own, or a later one."""
+    by = retiming.anchor(batch.clock)
+    if by is not None and not retiming.unsure(batch.clock):
+        return None
+    same = (one for one in following if (one.agent, one.boot) == (batch.agent, batch.boot))
+    by = by or next((found for one in same if (found := retiming.anchor(one.clock)) is not None), None)
+    return None if by is None or retiming.off(body, by) is None else by
+
+
+def _spans(numbers: Numbers, batch: Batch, body: Intervals, by: Anchor | None) -> Iterator[Span]:
+    start, stop = _placed(body, by)
     for block in body.blocks:
         if batches.NAME.match(block.meter):
             for quantity in block.registers:
-                yield numbers.channel(batch.site, block.meter, quantity), body.length, body.start, stop
+                yield numbers.channel(batch.site, block.meter, quantity), body.length, start, stop
+
+
+def _placed(body: Intervals, by: Anchor | None) -> tuple[int, int]:
+    """Return the span of a batch's intervals, where its labels were moved to if they were. [UTC s]"""
+    moved = 0 if by is None else retiming.shift(body, by)
+    if by is None or moved is not None:
+        start = body.start + (moved or 0)
+        return start, start + body.n * body.length
+    start = retiming.true_start(body, by) // body.length * body.length
+    return start, start + (body.n + 1) * body.length  # off the grid, it lies across one more boundary
 
 
 def _joined(spans: Iterable[Span]) -> Iterator[Span]:

@@ -34,7 +34,7 @@ def central(folder: Path, api: int, door: int, broker: str) -> str:
     return (
         f'schema = 1\nid = "central"\ndata_dir = "{folder / "collector"}"\napi_listen = "127.0.0.1:{api}"\n'
         f'vee_every_s = 1\n[mqtt]\nurl = "{broker}"\n[gateways]\nlisten = "127.0.0.1:{door}"\nnames = ["127.0.0.1"]\n'
-        f'[pki]\ncrl_file = "{folder / "certs" / "revoked.pem"}"\n'
+        f'[pki]\nbroker_dir = "{folder / "certs"}"\n'
     )
 
 

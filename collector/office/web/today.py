@@ -121,6 +121,8 @@ def _state(one: Agent, last: dict[str, int], now: int) -> tuple[str, str]:
         return "frozen", "bad"
     if one.state != "approved":
         return one.state, "warn" if one.state == "pending" else ""
+    if one.presence is not None and one.presence.rolled_back:
+        return "old image", "bad"
     if one.agent not in last:
         return "not heard yet", "warn"
     return ("silent", "bad") if _silent(one, last, now) else ("sending", "good")

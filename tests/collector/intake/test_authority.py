@@ -1,5 +1,7 @@
 """The small authority: who gets a certificate, for what, and what openssl says of it."""
 
+import base64
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,11 +58,8 @@ def forged() -> str:
     honest, other = request(), request()
     der = x509.load_pem_x509_csr(honest.encode()).public_bytes(serialization.Encoding.DER)
     spoilt = der[:-8] + x509.load_pem_x509_csr(other.encode()).public_bytes(serialization.Encoding.DER)[-8:]
-    import base64
-
-    return (
-        f"-----BEGIN CERTIFICATE REQUEST-----\n{base64.encodebytes(spoilt).decode()}-----END CERTIFICATE REQUEST-----\n"
-    )
+    name = "CERTIFICATE REQUEST-----\n"
+    return f"-----BEGIN {name}{base64.encodebytes(spoilt).decode()}-----END {name}"
 
 
 @pytest.mark.parametrize(
@@ -156,3 +155,34 @@ def test_a_servers_certificate_is_made_anew_at_two_thirds_of_its_life_or_for_ano
     held = x509.load_pem_x509_certificate(first)
     assert pki.is_due(held, NOW + 60 * DAY)
     assert held.not_valid_after_utc - held.not_valid_before_utc == timedelta(days=91)
+
+
+def test_the_brokers_certificate_is_made_anew_for_the_names_that_it_has(tmp_path: Path) -> None:
+    made, out = pki.opened(config(tmp_path), NOW), tmp_path / "out"
+    with pytest.raises(ConfigError, match="run: wattseal collector agents broker-files"):
+        pki.refresh(out, made, NOW)
+    pki.server(out, "broker", ["broker.example", "10.0.0.5"], made, NOW)
+    assert [pki.refresh(out, made, NOW + day * DAY) for day in (0, 59, 60, 61)] == [False, False, True, False]
+    held = x509.load_pem_x509_certificate((out / "broker.pem").read_bytes())
+    names = held.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert sorted(str(one.value) for one in names) == ["10.0.0.5", "broker.example"]
+
+
+def test_a_key_that_belongs_to_the_broker_is_not_needed(tmp_path: Path) -> None:
+    made, out = pki.opened(config(tmp_path), NOW), tmp_path / "out"
+    leaf = pki.server(out, "broker", ["broker.example"], made, NOW)
+    public = x509.load_pem_x509_certificate(leaf.certificate.read_bytes()).public_key()
+    if os.geteuid() == 0:  # whom no mode stops: be the collector's user, the key is root's
+        for path in (out, leaf.certificate):
+            os.chown(path, 1, -1)
+        for folder in (tmp_path, *tmp_path.parents[:-1]):
+            folder.chmod(folder.stat().st_mode | 0o011)
+        os.seteuid(1)
+    else:
+        leaf.key.chmod(0)
+    try:
+        assert pki.refresh(out, made, NOW + 60 * DAY)
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+    assert x509.load_pem_x509_certificate(leaf.certificate.read_bytes()).public_key() == public

@@ -4,9 +4,10 @@ from sqlalchemy import delete, select
 
 from collector.intake import enrol
 from collector.series import project
-from collector.store.schema import SERIES, cursor, finding
+from collector.store.schema import SERIES, cursor, finding, suspect
 from shared import rotation
 from shared.keys import generate
+from tests.collector.series.test_retimed import meant, right, wrong
 from tests.collector.vee.test_vee_run import T0, Line, line
 from tests.fakes import reads
 
@@ -101,3 +102,18 @@ def test_only_the_key_that_is_named_is_doubted(line: Line) -> None:
     assert line.read(24)[1] == ["SUSPECT"] * 12 + ["VALID"] * 12
     line.send(24, [1024, 1025])  # the key in force goes on
     assert line.read(25)[1][-1] == "VALID"
+
+
+def test_what_a_wrong_clock_labelled_is_doubted_where_it_truly_was(line: Line) -> None:
+    agent, day = line.agent, 86_400
+    wrong(agent, meant(T0, [1000, 1010, 1025], T0 + day), day)
+    right(agent, T0 + 3 * 300)
+    line.centre.take(*agent.texts)
+    line.run()
+    assert line.read(2)[1] == ["VALID"] * 2
+    revoke(line, 0)
+    line.run()
+    assert line.read(2)[1] == ["SUSPECT"] * 2
+    with line.centre.store.read() as connection:
+        spans = connection.execute(select(suspect.c.start, suspect.c.stop)).all()
+    assert [tuple(one) for one in spans] == [(T0, T0 + 600)]
