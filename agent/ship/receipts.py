@@ -73,8 +73,9 @@ class Desk:
         seen = self.outbox.last_seen()
         if seen is not None and receipt.log != seen.log:
             raise BadProof(f"a receipt is of log {receipt.log!r}; this agent follows {seen.log!r}")
-        hops = self.outbox.get("lineage")
-        return bool(hops) and bool(self.outbox.get("followed") != receipt.log)
+        if not self.outbox.get("lineage") or self.outbox.get("followed") == receipt.log:
+            return False
+        return receipt.acked_seq > 0 or receipt.epoch == self.outbox.head().epoch  # not of a stranger with our key
 
     def _grows(self, receipt: Receipt) -> None:
         """Believe that the log has not become shorter since an earlier word of the collector.

@@ -97,12 +97,16 @@ class Pair:
 
     def connect(self, centre: Centre) -> None:
         """Hear what the collector tells at a new connection: records first, then the newest receipt."""
-        for agent, text in centre.ledger.announcements():
-            if agent == self.name:
-                self.trust.learn(text)
+        self.connect_records(centre)
         for agent, text in centre.ledger.receipts():
             if agent == self.name:
                 self.hear(text)
+
+    def connect_records(self, centre: Centre) -> None:
+        """Hear the records alone."""
+        for agent, text in centre.ledger.announcements():
+            if agent == self.name:
+                self.trust.learn(text)
 
     def connect_quietly(self, centre: Centre) -> None:
         """Connect, and note what is not believed of the records, too."""

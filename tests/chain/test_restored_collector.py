@@ -14,7 +14,7 @@ from collector.series import channels, raw
 from collector.series.project import catch_up
 from collector.store.engine import Store, open_store
 from collector.store.schema import ledger, ledger_bytes
-from shared import lineage, record
+from shared import lineage, receipt, record
 from shared.errors import BadProof, Fenced
 from tests.chain.pair import START, Pair
 from tests.collector.conftest import Centre
@@ -308,3 +308,19 @@ def test_a_batch_key_signs_no_record(centre: Centre, tmp_path: Path) -> None:
     with centre.store.read() as connection:
         (failure,) = audit(connection, centre.log, centre.signer.verifier).failures
     assert "no key is known with id" in failure
+
+
+def test_a_receipt_of_a_copys_epoch_makes_nothing_wait_again(centre: Centre, tmp_path: Path) -> None:
+    pair = Pair(tmp_path, centre)
+    pair.meters(5)
+    pair.ship()
+    opened = restored(centre)
+    pair.connect_records(centre)
+    with centre.store.read() as connection:
+        point = centre.log.checkpoint(connection)
+        told = receipt.Receipt(
+            "central", opened.log, pair.name, "e" * 32, 0, None, None, centre.clock.wall(), (), (), point, (), None
+        )
+    pair.hear(receipt.seal(told, centre.signer))
+    assert pair.waiting == []
+    assert pair.refused == []
