@@ -22,7 +22,7 @@ from agent.ship.uplink import Uplink
 from shared import systemd
 from shared.batch import Body, Event
 from shared.clock import Clock
-from shared.errors import ReadError, StoreError
+from shared.errors import Damaged, ReadError, StoreError
 from shared.intervals import Intervals
 from shared.log import Log
 
@@ -242,7 +242,7 @@ class Agent:
                     self.outbox.prune(self.clock.wall() - self.site.uplink.retention_days * 86_400 * US)
                     pruned = self.clock.boot()
             except StoreError as error:
-                if len(self.unsealed) > MOST_UNSEALED:
+                if len(self.unsealed) > MOST_UNSEALED or isinstance(error, Damaged):
                     raise
                 log.error("outbox_refuses", waiting=len(self.unsealed), said=str(error))  # noqa: TRY400 - no bug of ours
                 self._feed_watchdog()

@@ -23,7 +23,7 @@ from agent.measure.clockwatch import ClockWatch
 from agent.measure.recorded import keeper
 from agent.measure.refill import Refill
 from agent.settings import effective
-from agent.ship import trust
+from agent.ship import rescue, trust
 from agent.ship.broker import Broker
 from agent.ship.courier import Courier
 from agent.ship.outbox import Outbox, Sealed
@@ -35,6 +35,7 @@ from agent.ship.uplink import Uplink
 from agent.ship.window import Window
 from shared import systemd
 from shared.clock import Clock
+from shared.errors import Damaged
 from shared.log import Log
 
 log = Log(__name__)
@@ -57,7 +58,7 @@ def assemble(
         StoreError: the outbox cannot be used.
         LinkDown: an enrolment is pending and the collector cannot be asked.
     """
-    outbox = Outbox(site.outbox)
+    outbox = rescue.opened(site.outbox, Path(site.data_dir) / "enrolment.jws", clock)
     try:
         return _assemble(site, profiles, clock, outbox, drivers or links.drivers(site, clock))
     except BaseException:
@@ -93,7 +94,7 @@ def _assemble(
     agent.custody = Custody(site, outbox, clock, sealer)
     agent.second = _second(site, broker, uplink)
     agent.resume()
-    agent.batches_sealed += len(sealer.seal_config(effective(site, dict(profiles))))
+    agent.batches_sealed += len([*sealer.seal_config(effective(site, dict(profiles))), *rescue.tell(sealer)])
     agent.sealed_at = clock.boot()
     return agent
 
@@ -160,6 +161,14 @@ def _refill(site: Site, profiles: Mapping[str, Profile]) -> Refill:
 
 async def run(agent: Agent) -> None:
     """Run until SIGTERM; what was measured is sealed before this returns."""
+    try:
+        await _run(agent)
+    except Damaged:
+        rescue.flag(agent.site.outbox).touch()
+        raise
+
+
+async def _run(agent: Agent) -> None:
     async with until_stopped() as stop:
         poll, measure, uplink, custody, waiting = (
             asyncio.create_task(work)

@@ -5,6 +5,7 @@ WattsealError
 ├── ReadError        a meter gave no usable answer; the next cycle repairs it
 ├── LinkDown         a broker or collector cannot be reached; it is tried again
 ├── StoreError       a database or a disk refuses; a person looks at the machine
+│   └── Damaged          what a file holds is not what was written; it is moved aside and salvaged
 ├── Fenced           another collector has taken the log over; this one stops, exit code 78, no restart
 └── TrustError       what arrived cannot be believed; the bytes are kept, the content is refused
     ├── Malformed        not in the published form
@@ -40,6 +41,10 @@ class StoreError(WattsealError):
 
 class Fenced(WattsealError):  # noqa: N818 - it names a state, and reads so where it is raised
     """Another collector has taken the log over; whoever is told so must stop and sign nothing more."""
+
+
+class Damaged(StoreError):  # noqa: N818 - names what the file is
+    """A file does not hold what was written to it."""
 
 
 class TrustError(WattsealError):

@@ -8,7 +8,8 @@ from agent.config import Site
 from agent.enrolment import custody_of
 from agent.field.ocmf import Written, records
 from agent.keystore import store
-from agent.ship.outbox import Outbox, exists
+from agent.ship.disk import exists
+from agent.ship.outbox import Outbox
 from shared.errors import ConfigError
 
 

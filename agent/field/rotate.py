@@ -8,7 +8,8 @@ from agent.config import Site
 from agent.enrolment import custody_of
 from agent.lifetime import Busy, alone
 from agent.measure.clockwatch import ClockWatch
-from agent.ship.outbox import Outbox, exists
+from agent.ship.disk import exists
+from agent.ship.outbox import Outbox
 from agent.ship.seal import Sealer
 from shared import keys
 from shared.clock import SystemClock

@@ -3,7 +3,8 @@
 from typing import Any
 
 from agent.config import Site
-from agent.ship.outbox import Outbox, exists
+from agent.ship.disk import exists
+from agent.ship.outbox import Outbox
 from shared.release import instant
 
 

@@ -14,7 +14,7 @@ from agent.ship.trust import Trust
 from agent.ship.window import Window
 from shared import envelope
 from shared.clock import Clock
-from shared.errors import StoreError, TrustError
+from shared.errors import Damaged, StoreError, TrustError
 from shared.log import Log
 from shared.receipt import Rejected
 
@@ -117,6 +117,8 @@ class Courier:
                 "receipt_refused", reason=error.reason, said=str(error)
             )
             return isinstance(error, Forked) and self._forked(error.kept)
+        except Damaged:  # the next start salvages
+            raise
         except StoreError as error:  # receipts are cumulative: the next one tells it again
             log.error("receipt_not_kept", said=str(error))  # noqa: TRY400 - a full disk is no bug of ours
             return False

@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from agent.ship.disk import RESCUE, translated, version
+from agent.ship.mark import MarkFile, checksum
 from shared import failpoint
 from shared.batch import Place, Seen, head
 from shared.envelope import apart, digest, payload
-from shared.errors import StoreError
+from shared.errors import Damaged, StoreError
 
-VERSION = 1
+VERSION = 2
+_MOST_VERSION = 1000
+_COLUMNS, _TABLES = [7, 4, 3], 8  # of this version
 _SETTINGS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -76,17 +80,19 @@ class Outbox:
             StoreError: it is damaged, of a newer version, or cannot be opened.
         """
         self.path = path
-        with _translated(path):
+        self._marks = MarkFile(path.with_suffix(".head"))
+        with translated(path):
             if look:
                 self._db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
-                self._check_version()
+                self._check_version(look=True)
                 return
             self._prepare()
             self._db = sqlite3.connect(path, isolation_level=None)
-            self._check_version()
+            self._check_version(look=False)
             for setting in _SETTINGS:
                 self._db.execute(setting)
             self._check_pages()
+        self._marks.read()
 
     def _prepare(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -94,34 +100,44 @@ class Outbox:
         if (
             used and self.path.exists() and not self.path.stat().st_size
         ):  # SQLite would take it for new, and drop its WAL
-            raise StoreError(f"{self.path}: the outbox is empty, so it was cut; {RESCUE}")
-        if _version(self.path) < VERSION:
+            raise Damaged(f"{self.path}: the outbox is empty, so it was cut; {RESCUE}")
+        if version(self.path) < VERSION:
             from agent.ship.schema import migrate  # sqlite-utils stays out of a daemon that has nothing to make
 
             migrate(self.path)
 
-    def _check_version(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
-            raise StoreError(f"{self.path}: made by a newer Wattseal (version {version}); install that version again")
-        if version < VERSION:
-            raise StoreError(f"{self.path}: made by an older Wattseal (version {version}); start the agent once")
+    def _check_version(self, *, look: bool) -> None:
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found > VERSION and (found >= _MOST_VERSION or not self._is_newer()):
+            raise Damaged(f"{self.path}: the outbox says version {found}, and is not; {RESCUE}")
+        if found > VERSION:
+            raise StoreError(f"{self.path}: made by a newer Wattseal (version {found}); install that version again")
+        if found < VERSION and look:
+            raise StoreError(f"{self.path}: made by an older Wattseal (version {found}); start the agent once")
+        if found < VERSION:
+            raise Damaged(f"{self.path}: the outbox says version {found}, and is not; {RESCUE}")
+
+    def _is_newer(self) -> bool:
+        """Return whether newer software has changed the tables, as it would; else only the number is damaged."""
+        found = [len(self._db.execute(f"PRAGMA table_info({name})").fetchall()) for name in ("batch", "seen", "kept")]
+        return found != _COLUMNS or len(self._db.execute("SELECT name FROM sqlite_master").fetchall()) != _TABLES
 
     def _check_pages(self) -> None:
         found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise StoreError(f"{self.path}: the outbox is damaged ({' '.join(found.split())}); {RESCUE}")
+            raise Damaged(f"{self.path}: the outbox is damaged ({' '.join(found.split())}); {RESCUE}")
 
     def close(self) -> None:
         """Close the database."""
         self._db.close()
 
-    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        with _translated(self.path):
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        """Return what a query finds."""
+        with translated(self.path):
             return self._db.execute(query, values).fetchall()
 
     def _row(self, query: str, values: Sequence[object] = ()) -> Any:  # noqa: ANN401 - a row of whatever columns
-        return next(iter(self._rows(query, values)), None)
+        return next(iter(self.rows(query, values)), None)
 
     # -- small values ------------------------------------------------------------------------------------------------
 
@@ -141,7 +157,8 @@ class Outbox:
 
     def _put(self, name: str, value: object) -> None:
         text = json.dumps(value, separators=(",", ":"))
-        self._db.execute("INSERT OR REPLACE INTO kept (name, value) VALUES (?, ?)", (name, text))
+        values = name, text, checksum(name, text)
+        self._db.execute("INSERT OR REPLACE INTO kept (name, value, sum) VALUES (?, ?, ?)", values)
 
     # -- sealing -----------------------------------------------------------------------------------------------------
 
@@ -203,13 +220,24 @@ class Outbox:
                 self._put(name, value)
             failpoint.reach("agent.before_commit")
         failpoint.reach("agent.after_commit")
+        if sealed:
+            self._marks.sealed(Place(sealed[-1].epoch, sealed[-1].seq, digest(sealed[-1].text)))
         return sealed
+
+    def fill(self, rows: Sequence[tuple[object, ...]], kept: Mapping[str, object]) -> None:
+        """Put salvaged batches (epoch, seq, kind, created, jws, acked) and kept values into an outbox that is new."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT INTO batch (epoch, seq, kind, created, jws, acked) VALUES (?, ?, ?, ?, ?, ?)", rows
+            )
+            for name, value in kept.items():
+                self._put(name, value)
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
     def waiting(self, most: int) -> list[Waiting]:
         """Return which batches are not acknowledged, oldest first, at most so many."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT id, epoch, seq, length(jws), kind FROM batch WHERE acked IS NULL ORDER BY id LIMIT ?", (most,)
         )
         return [Waiting(*row) for row in rows]
@@ -250,6 +278,9 @@ class Outbox:
             )
             failpoint.reach("agent.before_mark")
         failpoint.reach("agent.after_mark")
+        text = self.batch(epoch, seq)
+        if text is not None:
+            self._marks.acknowledged(Place(epoch, seq, digest(text)))
         return done.rowcount
 
     def _wait_again(self, epoch: str, seq: int) -> None:
@@ -280,7 +311,7 @@ class Outbox:
 
     def seen(self, *sizes: int) -> dict[int, Seen]:
         """Return the verified checkpoints of these sizes and the largest one, by size; empty if there is none yet."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT size, log, root FROM seen"
             " WHERE size IN (SELECT value FROM json_each(?)) OR size = (SELECT MAX(size) FROM seen)",
             (json.dumps(sizes),),
@@ -299,7 +330,7 @@ class Outbox:
 
     def texts(self) -> Iterator[str]:
         """Give every batch in the order of sealing."""
-        with _translated(self.path):
+        with translated(self.path):
             for row in self._db.execute("SELECT jws FROM batch ORDER BY id"):
                 yield str(row[0])
 
@@ -327,7 +358,7 @@ class Outbox:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _translated(self.path):
+        with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -336,47 +367,3 @@ class Outbox:
                 if self._db.in_transaction:  # SQLite has rolled back itself when the disk was full
                     self._db.execute("ROLLBACK")
                 raise
-
-
-RESCUE = "stop the agent, keep the file, move it away and enrol again: what the collector acknowledged is safe there"
-#: What to do, by primary result code (sqlite.org/rescode.html).
-_HINTS = {
-    sqlite3.SQLITE_FULL: "free some space; what was sealed is safe",
-    sqlite3.SQLITE_IOERR: "free some space and look at the disk (dmesg); what was sealed is safe",
-    sqlite3.SQLITE_READONLY: "the file or its disk is read-only: give it to the agent's user, or mount it writable",
-    sqlite3.SQLITE_PERM: "give the file to the agent's user",
-    sqlite3.SQLITE_CANTOPEN: "give the file and its folder to the agent's user",
-    sqlite3.SQLITE_BUSY: "another program holds it; stop that program",
-    sqlite3.SQLITE_LOCKED: "another program holds it; stop that program",
-}
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, RESCUE)
-        raise StoreError(f"{path}: the outbox cannot be used: {error}; {hint}") from error
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}; check data_dir and its owner") from error
-
-
-def exists(path: Path) -> bool:
-    """Return whether an outbox was made.
-
-    Raises:
-        StoreError: its folder cannot be looked into.
-    """
-    with _translated(path):
-        return path.exists()
-
-
-def _version(path: Path) -> int:
-    if not path.exists():
-        return 0
-    db = sqlite3.connect(path)
-    try:
-        return int(db.execute("PRAGMA user_version").fetchone()[0])
-    finally:
-        db.close()

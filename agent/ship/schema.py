@@ -24,6 +24,13 @@ def sealed_batches(db: Database) -> None:
     db.execute("PRAGMA user_version = 1")
 
 
+@migrations()
+def checksums(db: Database) -> None:
+    """Version 2: kept values can be told from damaged ones."""
+    db.execute("ALTER TABLE kept ADD COLUMN sum INTEGER")
+    db.execute("PRAGMA user_version = 2")
+
+
 def migrate(path: Path) -> None:
     """Bring a database to the present version; file and folder are on disk when this returns."""
     db = Database(path)

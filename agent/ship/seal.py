@@ -1,7 +1,7 @@
 """Seals bodies into signed batches: the next link of the chain, signed and on disk in one commit."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from agent.ship.outbox import Head, Maker, Outbox, Sealed
 from agent.ship.parts import fitting
@@ -20,6 +20,7 @@ class _Moment:
     """What all batches of one commit have in common."""
 
     created: int  # [UTC us]
+    boot: str
     clock: ClockState
     seen: Seen | None
 
@@ -36,20 +37,27 @@ class Sealer:
     agent: str
     clock_state: Callable[[], ClockState]
 
-    def seal(self, *bodies: tuple[str, Body], kept: Mapping[str, object] | None = None) -> list[Sealed]:
+    def seal(
+        self, *bodies: tuple[str, Body], kept: Mapping[str, object] | None = None, again: Sequence[Batch] = ()
+    ) -> list[Sealed]:
         """Return the batches, durable on disk in one commit.
 
         Args:
             bodies: Kinds of WIRE.md section 2 with their bodies; None for a heartbeat. One that is too long for an
                 envelope becomes several batches.
             kept: JSON values that a restart needs, kept in the same commit.
+            again: Batches of a broken chain, whose bodies come first; each keeps the boot and the clock it was read by.
 
         Raises:
             StoreError: the disk refuses; nothing was sealed.
         """
-        now = _Moment(self.clock.wall(), self.clock_state(), self.outbox.last_seen())
-        makers = [self._maker(kind, part, now) for kind, body in bodies for part in self._parts(kind, body, now)]
+        now = self._now()
+        makers = [self._maker(one.kind, one.body, replace(now, clock=one.clock, boot=one.boot)) for one in again]
+        makers += [self._maker(kind, part, now) for kind, body in bodies for part in self._parts(kind, body, now)]
         return self.outbox.seal(makers, now.created, kept)
+
+    def _now(self) -> _Moment:
+        return _Moment(self.clock.wall(), self.clock.boot_id(), self.clock_state(), self.outbox.last_seen())
 
     def _parts(self, kind: str, body: Body, now: _Moment) -> Iterator[Body]:
         return fitting(body, lambda part: len(self._payload(_ANYWHERE, kind, part, now).encode()))
@@ -67,7 +75,7 @@ class Sealer:
     def _payload(self, head: Head, kind: str, body: Body, now: _Moment) -> str:
         config = head.seq + 1 if kind == "config" else head.config
         made = Batch(
-            self.aud, self.site, self.agent, head.epoch, head.seq + 1, head.hash, now.created, self.clock.boot_id(),
+            self.aud, self.site, self.agent, head.epoch, head.seq + 1, head.hash, now.created, now.boot,
             now.clock, config, SOFTWARE, now.seen, kind, body,
         )  # fmt: skip
         return encode(made)
@@ -83,7 +91,7 @@ class Sealer:
         Raises:
             StoreError: disk or token refuse; the present key stays in force.
         """
-        now = _Moment(self.clock.wall(), self.clock_state(), self.outbox.last_seen())
+        now = self._now()
 
         def make(head: Head) -> tuple[str, str]:
             body = rotation.handing_over(self.agent, head.epoch, head.seq + 1, following)

@@ -99,15 +99,21 @@ def test_a_folder_of_another_user_is_told(open_path: Path) -> None:
     (tmp_path / "agent").chmod(0o700)
 
 
-def test_a_truncated_database_is_told(tmp_path: Path) -> None:
+def test_a_truncated_database_is_told_and_the_next_start_goes_on_without_it(tmp_path: Path) -> None:
     file = write(tmp_path)
     enrol(file)
     target = tmp_path / "agent" / "outbox.sqlite"
-    target.write_bytes(target.read_bytes()[:5000])
-    for command in (["run"], ["status"], ["export", "--out", str(tmp_path / "x")]):
+    octets = target.read_bytes()[:5000]
+    target.write_bytes(octets)
+    for command in (["status"], ["export", "--out", str(tmp_path / "x")]):
         ran = Ran(command[0], file, *command[1:])
         assert ran.code == 1
-        assert "move it away and enrol again" in ran.err
+        assert "start the agent: it moves the file aside" in ran.err
+    assert target.read_bytes() == octets
+    assert Ran("run", file, "--once").code == 0
+    (aside,) = target.parent.glob("outbox.damaged-*.sqlite")
+    assert aside.read_bytes() == octets
+    assert Ran("status", file, "--json").json["enrolled"] is True
 
 
 def test_a_key_that_is_not_the_enrolled_one_is_told_and_nothing_is_sealed(tmp_path: Path) -> None:

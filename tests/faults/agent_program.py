@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.ship import rescue
 from agent.ship.broker import Broker
 from agent.ship.courier import Courier
 from agent.ship.outbox import Outbox
@@ -85,10 +86,11 @@ def opened(order: Order, clock: SystemClock) -> tuple[Outbox, Sealer, Uplink]:
     """Open the outbox; a disk that refuses is asked again, as the service manager would."""
     while True:
         try:
-            outbox = Outbox(order.folder / "outbox.sqlite")
+            outbox = rescue.opened(order.folder / "outbox.sqlite", order.folder / "enrolment.jws", clock)
             outbox._db.execute(f"PRAGMA synchronous={os.environ.get('LABORATORY_SYNCHRONOUS', 'FULL')}")
             sealer, uplink = gateway(order, outbox, clock)
             sealer.seal_config({"schema": 1})
+            rescue.tell(sealer)
         except StoreError as error:
             print(f"refused: {error}", flush=True)
             time.sleep(0.05)

@@ -145,6 +145,7 @@ class Laboratory:
         enrol.request(store, token=token, key=keys.jwk(signer.verifier), proof=proof, now=now)
         record = enrol.approve(store, log, agent=name, collector_key=self.key.verifier, by="anna", now=now)
         store.close()
+        (folder / "enrolment.jws").write_text(record + "\n", encoding="ascii")
         outbox = Outbox(folder / "outbox.sqlite")
         outbox.begin(uuid.uuid4().hex, record)
         outbox.close()

@@ -71,7 +71,7 @@ class Sealing:
 
     def see(self, outbox: SimOutbox) -> list[Sealed]:
         """Take note of what is new on disk."""
-        found = outbox._rows("SELECT id, epoch, seq, jws FROM batch WHERE id > ? ORDER BY id", (self.rows,))
+        found = outbox.rows("SELECT id, epoch, seq, jws FROM batch WHERE id > ? ORDER BY id", (self.rows,))
         for row, epoch, seq, text in found:
             self.rows = row
             self.texts[epoch, seq] = text
@@ -337,7 +337,7 @@ class Gateway:
 
     def _newly(self, before: int) -> None:
         """Tell the model what has just been marked."""
-        rows = self._outbox._rows(
+        rows = self._outbox.rows(
             "SELECT epoch, seq, jws FROM batch WHERE id >= ? AND acked IS NOT NULL ORDER BY id", (before,)
         )
         for epoch, seq, text in rows:

@@ -183,7 +183,7 @@ class Line:
         for gateway in [*self.gateways, *self.shadows]:
             if gateway.agent is None:
                 continue
-            held = {(epoch, seq) for epoch, seq in gateway._outbox._rows("SELECT epoch, seq FROM batch")}
+            held = {(epoch, seq) for epoch, seq in gateway._outbox.rows("SELECT epoch, seq FROM batch")}
             for place, text in gateway.sealing.texts.items():
                 self.world.law(
                     place in held or digest(text) in self.acknowledged,

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agent.lifetime import alone
-from agent.ship.outbox import Head, Outbox, exists
+from agent.ship.disk import exists
+from agent.ship.outbox import Head, Outbox
 from shared.batch import Seen
 from shared.envelope import digest
 from shared.errors import ConfigError, StoreError
@@ -151,7 +152,7 @@ def test_a_damaged_file_is_named_and_left_as_it_is(tmp_path: Path, at: int) -> N
     octets = bytearray(path.read_bytes())
     octets[at : at + 20_000] = b"\xa5" * 20_000
     path.write_bytes(octets)
-    with pytest.raises(StoreError, match=r"outbox\.sqlite.*keep the file, move it away and enrol again"):
+    with pytest.raises(StoreError, match=r"outbox\.sqlite.*moves the file aside, keeps what proves itself"):
         Outbox(path)
     assert path.read_bytes() == octets
 
@@ -163,7 +164,7 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     made.outbox.close()
     octets = made.outbox.path.read_bytes()
     made.outbox.path.write_bytes(octets[: len(octets) // 2])
-    with pytest.raises(StoreError, match="keep the file"):
+    with pytest.raises(StoreError, match="moves the file aside"):
         Outbox(made.outbox.path)
 
 
@@ -171,13 +172,14 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite"
     path.write_text("not a database " * 100, encoding="ascii")
     for look in (False, True):
-        with pytest.raises(StoreError, match="keep the file"):
+        with pytest.raises(StoreError, match="moves the file aside"):
             Outbox(path, look=look)
 
 
 @pytest.mark.parametrize("look", [False, True])
 def test_a_newer_version_is_refused_and_left_as_it_is(gate: Gateway, *, look: bool) -> None:
-    gate.outbox._db.execute("PRAGMA user_version = 2")
+    gate.outbox._db.execute("ALTER TABLE batch ADD COLUMN colour TEXT")
+    gate.outbox._db.execute("PRAGMA user_version = 3")
     with pytest.raises(StoreError, match="made by a newer Wattseal"):
         Outbox(gate.outbox.path, look=look)
 
