@@ -284,11 +284,14 @@ class Outbox:
         return done.rowcount
 
     def _wait_again(self, epoch: str, seq: int) -> None:
+        """Let wait again what a collector may have lost that knows an epoch up to a sequence.
+
+        Of an epoch that it does not know at all nothing says how much of those before it has: then everything waits.
+        """
         last = "SELECT MAX(id) FROM batch WHERE epoch = ? AND seq <= ?"
-        first = "SELECT MIN(id) - 1 FROM batch WHERE epoch = ?"
         self._db.execute(
-            f"UPDATE batch SET acked = NULL WHERE acked IS NOT NULL AND id > COALESCE(({last}), ({first}), 0)",  # noqa: S608 - literals of these lines
-            (epoch, seq, epoch),
+            f"UPDATE batch SET acked = NULL WHERE acked IS NOT NULL AND id > COALESCE(({last}), 0)",  # noqa: S608 - literals of these lines
+            (epoch, seq),
         )
 
     def follow(self, hop: Mapping[str, object], size: int, seen: Seen) -> None:

@@ -124,6 +124,25 @@ def test_agents_follow_when_the_same_backup_is_restored_twice(centre: Centre, tm
         assert refill.lacking(connection, later.log) == []
 
 
+def test_an_epoch_that_the_backup_does_not_know_brings_the_one_before_it_again(centre: Centre, tmp_path: Path) -> None:
+    """Found by the state machine: the epoch before stayed marked, and the new one waited for it for ever."""
+    pair = Pair(tmp_path, centre)
+    early = copied(centre, tmp_path / "backup")
+    pair.meters(5)
+    pair.ship()
+    pair.outbox.begin("1" * 32, pair.outbox.enrolment() or "")
+    pair.sealer.seal_config({"schema": 1})
+    pair.ship()
+    assert not pair.waiting
+    late = early()
+    restored(late)
+    pair.connect(late)  # it has nothing of this gateway, so there is no receipt yet
+    pair.meters(1)
+    pair.ship(late)
+    assert (pair.refused, pair.waiting) == ([], [])
+    assert not set(pair.texts()) - envelopes(late)
+
+
 def test_agents_follow_when_a_newer_backup_turns_up_after_the_restore(centre: Centre, tmp_path: Path) -> None:
     pair = Pair(tmp_path, centre)
     pair.meters(20)
