@@ -69,12 +69,18 @@ class Token:
     def make(self, label: str) -> None:
         """Make a key pair that cannot be taken out."""
         from pkcs11 import Attribute, KeyType
+        from pkcs11.constants import DEFAULT
 
         session = self.session(writes=True)
         with self._told():
             curve = session.create_domain_parameters(KeyType.EC, {Attribute.EC_PARAMS: P256}, local=True)
-            inside = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
-            curve.generate_keypair(store=True, label=label, id=label.encode(), private_template=inside)
+            # A TPM makes up its own mind on what else a key may do, and refuses to be asked (tpm2-pkcs11 1.9).
+            silent = dict.fromkeys((Attribute.DECRYPT, Attribute.UNWRAP, Attribute.DERIVE), DEFAULT)
+            inside = silent | {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.SIGN: True}
+            outside = dict.fromkeys((Attribute.ENCRYPT, Attribute.WRAP), DEFAULT) | {Attribute.VERIFY: True}
+            curve.generate_keypair(
+                store=True, label=label, id=label.encode(), private_template=inside, public_template=outside
+            )
 
     def sign(self, private: Any, message: bytes) -> bytes:  # noqa: ANN401 - a handle of the library
         """Return r and s as the token gives them."""
