@@ -92,8 +92,8 @@ class Authority:
     def _key(self) -> Key:
         if self.key is None:
             raise ConfigError(
-                "pki: this collector has no key of the authority, so it issues no certificates; set pki.ca_key_file, or"
-                " make them with the authority's own tools"
+                "pki: this collector has no key of the authority, so it issues no certificates; set pki.ca_key_file (or"
+                " put ca.key back below data_dir/pki), or make them with the authority's own tools"
             )
         return self.key
 

@@ -130,8 +130,8 @@ def _check_certificate(csr: str | None, digest: object, agent: str, authority: A
         return
     if authority is None or authority.key is None:
         raise ConfigError(
-            "this collector issues no certificates (no pki.ca_key_file): name cert_file, key_file and ca_file of the"
-            " site's authority in [uplink] of the site file, and enrol again"
+            "this collector issues no certificates (it has no key of the authority): name cert_file, key_file and"
+            " ca_file of the site's authority in [uplink] of the site file, and enrol again"
         )
     believe(csr, agent)
 
@@ -200,7 +200,7 @@ def approve(
         written = select(schema.ledger_bytes.c.jws).where(schema.ledger_bytes.c.position == position)
         text = str(connection.execute(written).scalar_one())
         csr = certificates.take_request(connection, one.kid)
-        if csr is not None and grant.authority is not None:
+        if csr is not None and grant.authority is not None and grant.authority.key is not None:
             certificates.issue(connection, grant.authority, agent=one.agent, kid=one.kid, request=csr, now=now)
         connection.execute(
             update(schema.keyring).where(schema.keyring.c.kid == one.kid)

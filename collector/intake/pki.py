@@ -71,8 +71,8 @@ def _named(certificate: Path, key: str | None) -> Authority:
 
 def _own(home: Path, collector: str, now: int) -> Authority:
     certificate, key = home / "ca.pem", _credential() or home / "ca.key"
-    if certificate.exists():
-        return Authority(_certificate(certificate), _private(key))
+    if certificate.exists():  # a lost key stops certificates, and never the metering
+        return Authority(_certificate(certificate), _private(key) if key.exists() else None)
     made = authority.make(collector, now)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if key.exists():  # the certificate was not written any more, or another program is just about to

@@ -27,8 +27,10 @@ def announced(believed: Iterable[Authentic | Refused]) -> dict[str, Enrolled]:
     """Return the keys to which believed batches hand over, by key id; none of them is in force by that."""
     found = {}
     for one in believed:
-        public = _successor(one) if isinstance(one, Authentic) else None
-        if public is not None and isinstance(one, Authentic):
+        if not isinstance(one, Authentic) or one.key.state == ROTATED:
+            continue  # whose turn is over names nobody any more
+        public = _successor(one)
+        if public is not None:
             found[public.kid] = Enrolled(replace(_bare(one.key), kid=public.kid, state=ANNOUNCED), public)
     return found
 

@@ -1,6 +1,7 @@
 """A gateway changes its signing key: nothing is lost in any order, and each place believes only its key in force."""
 
 import random
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from agent.ship.window import Window
 from collector.intake import adopt, enrol, keyring
 from collector.intake.ledger import Taken
 from collector.series import project
-from collector.store.engine import Store
+from collector.store.engine import Store, open_store
 from collector.store.schema import finding, ledger
 from shared import batch, envelope, keys, rotation
 from shared.batch import Config, KeyRotate
 from shared.keys import FileSigner
 from shared.verify import Ring, export
 from tests.chain.pair import Pair
+from tests.chain.test_restored_collector import copied, envelopes, restored
 from tests.collector.conftest import Centre
 from tests.fakes import LittleAgent
 
@@ -248,6 +250,20 @@ def test_a_revoked_agent_has_no_key_left(centre: Centre) -> None:
     assert verdicts(centre.take(agent.heartbeat())) == ["refused revoked"]
 
 
+def test_a_key_whose_turn_is_over_names_no_successor(centre: Centre) -> None:
+    agent, rogue = centre.agent(), keys.generate()
+    old = rotated(agent)
+    centre.take(*agent.texts)
+    before, honest = size(centre), list(agent.texts)
+    agent.signer = old
+    agent.heartbeat()
+    rotated(agent, rogue)
+    agent.heartbeat()
+    assert verdicts(centre.take(*agent.texts[-2:])) == ["refused wrong_identity", "refused unknown_key"]
+    assert (size(centre), rogue.kid in states(centre)) == (before, False)
+    assert agent.texts[: len(honest)] == honest
+
+
 # -- the agent's end -------------------------------------------------------------------------------------------------
 
 
@@ -327,3 +343,29 @@ def test_an_auditor_follows_the_keys_over_epochs(centre: Centre) -> None:
     assert "is not signed by the key of its enrolment" in untold.failures[0]
     assert isinstance(batch.decode(envelope.payload(envelope.apart(second[0]))).body, Config)
     assert all(a != b for a, b in pairwise(first))
+
+
+def test_a_collector_from_an_old_backup_learns_the_keys_again(tmp_path: Path, migrated_sqlite: Path) -> None:
+    folder = tmp_path / "collector"
+    folder.mkdir()
+    shutil.copy(migrated_sqlite, folder / "collector.db")
+    centre = Centre(open_store("sqlite", folder))
+    pair = Pair(tmp_path, centre)
+    pair.meters(5)
+    pair.ship()
+    again = copied(centre, tmp_path / "backup")
+    for _ in range(3):
+        hand_over(pair)
+        pair.meters(5)
+        pair.ship()
+    assert pair.waiting == []
+    late = again()
+    restored(late)
+    pair.connect(late)
+    assert len(pair.waiting) == 18
+    pair.meters(1)
+    pair.ship(late)
+    assert (pair.refused, pair.waiting) == ([], [])
+    assert not set(pair.texts()) - envelopes(late)
+    assert sorted(states(late).values()) == ["approved", "rotated", "rotated", "rotated"]
+    pair.outbox.close()

@@ -112,6 +112,9 @@ def test_the_collectors_own_authority_is_made_once_and_its_key_is_its_own(tmp_pa
     key.chmod(0o644)
     with pytest.raises(ConfigError, match="others can read"):
         pki.opened(config(tmp_path), NOW)
+    key.unlink()  # lost: the collector goes on without certificates, and makes no other authority
+    without = pki.opened(config(tmp_path), NOW)
+    assert (without.pin, without.key) == (first.pin, None)
 
 
 def test_an_authority_of_the_site_comes_from_files(tmp_path: Path) -> None:

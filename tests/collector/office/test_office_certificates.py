@@ -1,5 +1,6 @@
 """Certificates over HTTP: asked for with the enrolment, given with the approval, renewed by the signing key alone."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -7,14 +8,17 @@ from cryptography import x509
 from sqlalchemy import func, select
 
 from collector.intake import authority, certificates, enrol
+from collector.intake.authority import Authority
+from collector.office.app import create
 from collector.store.trust import certificate as table
 from shared import envelope, keys, strictjson
 from shared.errors import ConfigError
 from shared.keys import FileSigner
 from tests.collector.intake.test_authority import request
-from tests.collector.office.conftest import Bureau
+from tests.collector.office.conftest import Browser, Bureau
 
 DAY = 24 * 3600
+SIGNED = {"Content-Type": "application/jose"}
 
 
 def asking(
@@ -123,6 +127,19 @@ def test_what_was_not_seen_is_approved_as_software(bureau: Bureau) -> None:
     assert bureau.browser.json("/v1/agents/dc1-gw1")["keys"][0]["assurance"] == "software"
 
 
+def test_without_the_authoritys_key_a_request_says_what_to_do_and_spends_no_token(bureau: Bureau) -> None:
+    bare = dataclasses.replace(bureau.parts, authority=Authority(bureau.authority.certificate, None))
+    browser, token, key = Browser(create(bare)), issue(bureau), keys.generate()
+    refused = browser.ask("POST", "/v1/enrolments", json=asking(token, key, request()))
+    assert (refused.status_code, "name cert_file, key_file and" in refused.json()["detail"]) == (422, True)
+    assert bureau.browser.json("/v1/agents")["items"] == []
+    assert browser.ask("POST", "/v1/enrolments", json=asking(token, key, None)).status_code == 201
+    approve(bureau)
+    text = renewal(key, request())
+    assert browser.ask("POST", "/v1/certificates", content=text, headers=SIGNED).status_code == 422
+    assert count(bureau) == 0
+
+
 # -- renewal ---------------------------------------------------------------------------------------------------------
 
 
@@ -131,7 +148,7 @@ def renewal(key: FileSigner, csr: str, agent: str = "dc1-gw1", typ: str = certif
 
 
 def renew(bureau: Bureau, text: str) -> Any:  # noqa: ANN401 - a response
-    return bureau.browser.ask("POST", "/v1/certificates", content=text, headers={"Content-Type": "application/jose"})
+    return bureau.browser.ask("POST", "/v1/certificates", content=text, headers=SIGNED)
 
 
 def test_the_signing_key_renews_the_certificate(bureau: Bureau) -> None:
