@@ -6,6 +6,7 @@ may not be older than the note beside it. Anything else is damage, and is salvag
 """
 
 import json
+from collections.abc import Iterator
 
 from agent.ship.mark import Marks, checksum
 from agent.ship.outbox import Outbox
@@ -65,9 +66,8 @@ def _flags(outbox: Outbox) -> None:
 
 def _waiting(outbox: Outbox, ring: dict[str, Verifier]) -> None:
     """Believe the batches that nobody else has, and the newest, which the next one names."""
-    query = "SELECT epoch, seq, jws FROM batch WHERE acked IS NULL OR id = (SELECT MAX(id) FROM batch) ORDER BY id"
     before: tuple[str, int, bytes] | None = None
-    for epoch, seq, text in outbox.rows(query):
+    for epoch, seq, text in _unproved(outbox):
         try:
             head = _head(text, ring)
         except (TrustError, ValueError, TypeError, AttributeError) as error:
@@ -76,6 +76,18 @@ def _waiting(outbox: Outbox, ring: dict[str, Verifier]) -> None:
         if (head.epoch, head.seq) != (epoch, seq) or not follows:
             raise Damaged(f"{outbox.path}: batch {seq} stands where another one belongs")
         before = epoch, seq, digest(text)
+
+
+def _unproved(outbox: Outbox) -> Iterator[tuple[str, int, str]]:
+    """Give them in order, a few at a time: a backlog may be larger than the memory."""
+    query = (
+        "SELECT id, epoch, seq, jws FROM batch"
+        " WHERE id > ? AND (acked IS NULL OR id = (SELECT MAX(id) FROM batch)) ORDER BY id LIMIT 16"
+    )
+    last = 0
+    while rows := outbox.rows(query, (last,)):
+        for last, epoch, seq, text in rows:  # noqa: B007 - the last one is where the next few begin
+            yield epoch, seq, text
 
 
 def _head(text: str, ring: dict[str, Verifier]) -> Head:
