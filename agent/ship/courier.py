@@ -8,6 +8,7 @@ over what arrives.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from agent.ship.ahead import Ahead
 from agent.ship.outbox import Outbox, Waiting
 from agent.ship.receipts import Desk, Forked, Taken
 from agent.ship.trust import Trust
@@ -46,6 +47,7 @@ class Courier:
     window: Window
     trust: Trust | None = None  # None: what the collector announces is not listened to
     counters: Counters = field(default_factory=Counters)
+    ahead: Ahead = field(init=False)
     limit: int = envelope.LIMIT  # largest batch that the link takes [bytes]
     _refused: bytes | None = None  # the newest receipt that was not believed
     _rejected: set[bytes] = field(default_factory=set)
@@ -55,6 +57,9 @@ class Courier:
     _ends: int = 0  # of links in a row, each soon after a large batch
     _ceiling: tuple[int, int] = (envelope.LIMIT, 0)  # what was learnt of the link, and until when [bytes, boot us]
 
+    def __post_init__(self) -> None:
+        self.ahead = Ahead(self.outbox, self.window.patience)
+
     def connected(self, limit: int = envelope.LIMIT) -> None:
         """Begin anew: the link is a new one, and nothing is on it. [bytes]"""
         self.counters.connects += 1
@@ -62,6 +67,7 @@ class Courier:
         self.limit = min(envelope.LIMIT, limit, learnt if self.clock.boot() < expires else limit)
         self._largest = 0, 0
         self.window.reset()
+        self.ahead.reset()
         self._parked.clear()
 
     def lost(self) -> None:
@@ -74,15 +80,19 @@ class Courier:
             log.error("broker_ends_link_for_size", bytes=size, hint="raise the broker's largest packet to 300000")
 
     def due(self) -> Iterator[str]:
-        """Give the batches to send now, lowest first; each counts as sent when it is given.
+        """Give the batches to send now, lowest first, then the newest where a backlog waits; each counts as sent.
 
         Raises:
             StoreError: the outbox cannot be read.
         """
         kept_back = self._parked | self._aside
         waiting = {one.row: one for one in self._waiting() if one.row not in kept_back}
-        for row in self.window.due(list(waiting), self.clock.boot()):
-            one = waiting[row]
+        boot, head = self.clock.boot(), list(waiting.values())
+        yield from self._texts([waiting[row] for row in self.window.due(list(waiting), boot)])
+        yield from self._texts(self.ahead.due(head[: self.window.size], self.window.size, boot, self.clock.wall()))
+
+    def _texts(self, chosen: Sequence[Waiting]) -> Iterator[str]:
+        for one in chosen:
             if one.size > self.limit:
                 self._park(one)
                 continue
@@ -124,6 +134,7 @@ class Courier:
             return False
         self.counters.acknowledged += taken.acked
         self._tell_rejected(taken.rejected)
+        self.ahead.heard(taken.epoch, taken.missing)
         if taken.missing:
             self._again(taken)
         return bool(taken.acked or taken.missing)

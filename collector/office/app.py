@@ -21,6 +21,7 @@ from collector.office.api import (
     ledger,
     meters,
     points,
+    provisional,
     releases,
 )
 from collector.office.border import Border
@@ -34,6 +35,7 @@ RESOURCES = (
     meters,
     channels,
     intervals,
+    provisional,
     findings,
     points,
     releases,

@@ -78,7 +78,7 @@ def _read(office: Parts, name: str, start: str, to: str, as_of: str | None, leng
         if number is None:
             raise absent(f"nothing was ever heard of channel {name!r}; see /v1/channels")
         length = _length(connection, number, name, length)
-        _fits(first, stop, length)
+        fits(first, stop, length)
         size, position = office.log.size(connection), tree_size(connection, office.log, as_of)
         span = Span(first, stop, length, None if position == size else position)
         return reading.read(connection, channel, number, span, position)
@@ -93,10 +93,15 @@ def _length(connection: Connection, number: int, name: str, asked: int | None) -
     return known[0] if asked is None else asked
 
 
-def _fits(first: int, stop: int, length: int) -> None:
+def fits(first: int, stop: int, length: int, most: int = MOST) -> None:
+    """Accept a span of whole intervals, at most so many.
+
+    Raises:
+        ConfigError: it is none.
+    """
     if first % length or stop % length or first < 0:
         raise ConfigError(f"from and to: intervals of {length} s start at multiples of it, not at {instant(first)}")
-    if not 0 < stop - first <= MOST * length:
+    if not 0 < stop - first <= most * length:
         raise ConfigError(
-            f"from and to: 1 to {MOST} intervals of {length} s at a time; ask for the rest in further calls"
+            f"from and to: 1 to {most} intervals of {length} s at a time; ask for the rest in further calls"
         )

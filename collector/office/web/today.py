@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from collector.intake.intake import Counters
+from collector.intake.silence import OVERDUE
 from collector.office.api import agents, releases
 from collector.office.api.agents import Agent
 from collector.office.web import fleet
@@ -16,8 +17,7 @@ from collector.store.schema import finding
 
 MOST = 500
 MOST_TODO = 12
-#: A heartbeat comes every 300 s when nothing else does; after two and a bit an agent counts as silent. [s]
-SILENT_AFTER = 660
+SILENT_AFTER = OVERDUE // 1_000_000  # [s]
 
 
 @dataclass(frozen=True, slots=True)
