@@ -43,6 +43,9 @@ class Uplink(Strict):
     https_url: str | None = Field(default=None, description="second path while the broker is away: POST of the batches")
     compress: bool = Field(default=False, description="for links that are paid by the byte")
     retention_days: int = Field(default=90, ge=1, le=3650)
+    max_outbox_MB: int = Field(  # noqa: N815 - the unit is written as people write it
+        default=2000, ge=1, le=1_000_000, description="largest outbox; acknowledged batches go first"
+    )
     window: int = Field(default=16, ge=1, le=1000, description="batches on the way at once")
 
     @field_validator("broker")

@@ -1,10 +1,9 @@
 """The running agent between its parts: reads in, boundaries passed, batches sealed. Told the time by its clock."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
 from agent.acquire.drivers.base import BlockRead, Identity, Recorded, Refused, Target
 from agent.acquire.poller import Poller
@@ -16,9 +15,11 @@ from agent.measure.meterclock import MeterClocks, in_utc
 from agent.measure.refill import Refill, Request
 from agent.measure.resume import Resumption, resume
 from agent.ship.outbox import Outbox, Sealed
+from agent.ship.pressure import Level, Pressure
 from agent.ship.seal import Sealer
 from agent.ship.second import SecondPath
 from agent.ship.uplink import Uplink
+from agent.unsealed import Commit, Unsealed, coarse
 from shared import systemd
 from shared.batch import Body, Event
 from shared.clock import Clock
@@ -28,8 +29,7 @@ from shared.log import Log
 
 log = Log(__name__)
 PRUNE_EVERY = 3600  # [s]
-#: Commits that wait in memory while the disk refuses; after that a restart names the gap.
-MOST_UNSEALED = 288
+LOOK_EVERY = 60  # at how full the outbox is [s]
 _DISK_AGAIN = 5.0  # [s]
 #: Events that a person on site should look at, and at what.
 SUSPICIOUS = {
@@ -47,13 +47,6 @@ SUSPICIOUS = {
     "recorder_disagrees": "the meter's recorder contradicts its registers, and is not used; compare their registers",
     "recorder_unsure": "the meter's clock was changed inside a gap; what its recorder labels there is not used",
 }
-
-
-class _Commit(NamedTuple):
-    """What goes to the outbox at once: bodies by kind, and what a restart needs beside them."""
-
-    bodies: tuple[tuple[str, Body], ...]
-    kept: Mapping[str, object]
 
 
 @dataclass(slots=True)
@@ -74,12 +67,16 @@ class Agent:
     sealed_at: int = 0  # [boot us]
     intervals_sealed: int = 0  # since start
     batches_sealed: int = 0  # since start
-    unsealed: list[_Commit] = field(default_factory=list)  # oldest first; more than one only while the disk refuses
+    unsealed: Unsealed = field(default_factory=Unsealed)
+    pressure: Pressure | None = None  # None: nobody watches how full the outbox is
     resumption: Resumption | None = None
     meter_clocks: MeterClocks = field(default_factory=MeterClocks)
     refill: Refill = field(default_factory=lambda: Refill({}, {}, 0))
     recall_at: int = 0  # when to look again for what meters kept [boot us]
     custody: Custody | None = None
+    pruned_at: int = 0  # [boot us]
+    looked_at: int = 0  # [boot us]
+    refused: str | None = None  # what the disk says against sealing now
     progress: tuple[int, int] = (0, 0)  # requests so far, and when that number last changed [boot us]
 
     # -- meter -> builder --------------------------------------------------------------------------------------------
@@ -144,9 +141,9 @@ class Agent:
             self.builder.open(latest, self.watch.boot_of(latest * US))
         ready = self.builder.ready(boot, stopping=stopping)
         if ready is not None:
-            self.unsealed.append(self._commit(ready))
-        elif not self.unsealed and (stopping or boot - self.sealed_at >= self.site.heartbeat_s * US):
-            self.unsealed.append(self._rest())
+            self.unsealed.add(self._commit(ready))
+        elif not self.unsealed.commits and (stopping or boot - self.sealed_at >= self.site.heartbeat_s * US):
+            self.unsealed.add(self._rest())
         self._recall(boot)
         return self._seal(boot)
 
@@ -172,7 +169,7 @@ class Agent:
         if bodies:
             log.info("gap_refilled", meter=request.meter, intervals=sum(body.n for body in bodies))
             refilled = tuple[tuple[str, Body], ...](("intervals", body) for body in bodies)
-            self.unsealed.append(_Commit(refilled, {"refill": self.refill.state()}))
+            self.unsealed.add(Commit(refilled, {"refill": self.refill.state()}))
 
     def _look(self, boot: int, wall: int) -> None:
         step = self.watch.see(boot, wall)
@@ -188,12 +185,12 @@ class Agent:
         """Seal what was complete before the clock stepped, and begin anew with the next boundary."""
         ready = self.builder.ready(boot, stopping=True)
         if ready is not None:
-            self.unsealed.append(self._commit(ready))
+            self.unsealed.add(self._commit(ready))
         self.builder.jump()
         self.refill.forget()
         self.since = wall
 
-    def _commit(self, ready: Sealable) -> _Commit:
+    def _commit(self, ready: Sealable) -> Commit:
         self.refill.sealed(ready.intervals, ready.gaps, self.builder.length)
         bodies: list[tuple[str, Body]] = [("intervals", body) for body in ready.intervals]
         bodies += [("gap", ready.gaps)] if ready.gaps else []
@@ -201,27 +198,45 @@ class Agent:
         for event in ready.events:
             if event.event in SUSPICIOUS:
                 log.warning(event.event, meter=event.meter, count=event.count, hint=SUSPICIOUS[event.event])
-        return _Commit(tuple(bodies), {"state": ready.state | {"lost": dict(self.lost)}} | self._refill_state())
+        return Commit(tuple(bodies), {"state": ready.state | {"lost": dict(self.lost)}} | self._refill_state())
 
     def _refill_state(self) -> dict[str, object]:
         return {"refill": self.refill.state()} if self.refill.keepers else {}
 
-    def _rest(self) -> _Commit:
+    def _rest(self) -> Commit:
         """Return what happened without intervals, or a heartbeat."""
         events = tuple(self.builder.take_events())
-        return _Commit((("event", events) if events else ("heartbeat", None),), {})
+        return Commit((("event", events) if events else ("heartbeat", None),), {})
 
     def _seal(self, boot: int) -> list[Sealed]:
         sealed: list[Sealed] = []
-        while self.unsealed:
-            bodies, kept = self.unsealed[0]
+        full = self.pressure is not None and self.pressure.level == Level.FULL
+        if self.unsealed.lost and not (full and self.pressure is not None and self.pressure.reserve_used):
+            told = self._seal_lost(boot)
+            sealed += [] if full else told  # what was sealed in reserve says nothing of the disk
+        while self.unsealed.commits:
+            bodies, kept = self._lean(self.unsealed.commits[0])
             done = self.sealer.seal(*bodies, kept=kept)
-            del self.unsealed[0]
+            del self.unsealed.commits[0]
             self._count(bodies, done, boot)
             sealed += done
         if sealed:
             self.watch.sealed(next((place for _, place in self.builder.opened if place is not None), None))
         return sealed
+
+    def _lean(self, commit: Commit) -> Commit:
+        return coarse(commit) if self.pressure is not None and self.pressure.level else commit
+
+    def _seal_lost(self, boot: int) -> list[Sealed]:
+        """Tell what could not be kept, in the room that was set aside for it."""
+        gaps = tuple(self.unsealed.lost)
+        with contextlib.nullcontext() if self.pressure is None else self.pressure.in_reserve():
+            done = self.sealer.seal(("gap", gaps))
+        self.unsealed.lost.clear()
+        why = gaps[0].reason
+        log.error("intervals_not_kept", registers=len(gaps), first=gaps[0].start, last=gaps[-1].stop, why=why)
+        self._count((), done, boot)
+        return done
 
     def _count(self, bodies: tuple[tuple[str, Body], ...], done: list[Sealed], boot: int) -> None:
         intervals = sum(body.n * len(body.blocks) for _, body in bodies if isinstance(body, Intervals))
@@ -234,23 +249,45 @@ class Agent:
 
     async def measure(self) -> None:
         """Tick until cancelled. While the disk refuses, what was measured waits in memory."""
-        pruned = self.clock.boot()
         while True:
             try:
                 await self.measure_until_sealed()
-                if self.clock.boot() - pruned > PRUNE_EVERY * US:
-                    self.outbox.prune(self.clock.wall() - self.site.uplink.retention_days * 86_400 * US)
-                    pruned = self.clock.boot()
+                self._make_room(sealed=True)
+                self.refused = None
             except StoreError as error:
-                if len(self.unsealed) > MOST_UNSEALED or isinstance(error, Damaged):
+                if isinstance(error, Damaged):
                     raise
-                log.error("outbox_refuses", waiting=len(self.unsealed), said=str(error))  # noqa: TRY400 - no bug of ours
+                self._refused(error)
                 self._feed_watchdog()
                 await self.clock.sleep(_DISK_AGAIN)
+
+    def _make_room(self, *, sealed: bool) -> None:
+        """Let go what the retention no longer asks for, and more where the outbox is too full."""
+        boot = self.clock.boot()
+        if boot - self.pruned_at > PRUNE_EVERY * US:
+            self.outbox.prune(self.clock.wall() - self.site.uplink.retention_days * 86_400 * US)
+            self.pruned_at = boot
+        pressure = self.pressure
+        recovers = sealed and pressure is not None and pressure.level == Level.FULL
+        if pressure is not None and (recovers or boot - self.looked_at >= LOOK_EVERY * US):
+            self.looked_at, before = boot, pressure.level
+            if pressure.look(sealed=sealed) > before:
+                self.builder.add(Event(None, "outbox_tight", boot, boot, 1, {"used": pressure.used}))
+
+    def _refused(self, error: StoreError) -> None:
+        """Tell a disk that refuses, once; acknowledged batches may make room."""
+        if self.refused is None:
+            log.error("outbox_refuses", waiting=len(self.unsealed.commits), said=str(error))
+        self.refused = str(error)
+        if self.pressure is not None:
+            self.pressure.refused()
+            with contextlib.suppress(StoreError):  # told above; it is tried again
+                self.pressure.look(sealed=False)
 
     async def measure_until_sealed(self) -> list[Sealed]:
         """Tick until something was sealed; return it."""
         while not (sealed := self.tick()):
+            self._make_room(sealed=False)
             self._feed_watchdog()
             await self.clock.sleep(self._pause())
         return sealed

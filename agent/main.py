@@ -27,6 +27,7 @@ from agent.ship import rescue, trust
 from agent.ship.broker import Broker
 from agent.ship.courier import Courier
 from agent.ship.outbox import Outbox, Sealed
+from agent.ship.pressure import Pressure
 from agent.ship.receipts import Desk
 from agent.ship.seal import SOFTWARE, Sealer
 from agent.ship.second import SecondPath
@@ -91,6 +92,7 @@ def _assemble(
     watch.see(clock.boot(), clock.wall())
     refill = _refill(site, profiles)
     agent = Agent(site, clock, outbox, sealer, builder, watch, pollers, uplink, since=clock.wall(), refill=refill)
+    agent.pressure = Pressure(outbox, site.uplink.max_outbox_MB * 1_000_000)
     agent.custody = Custody(site, outbox, clock, sealer)
     agent.second = _second(site, broker, uplink)
     agent.resume()

@@ -36,6 +36,11 @@ class _Collector:
         yield GaugeMetricFamily(
             "wattseal_uplink_connected", "1 while the broker is connected.", value=agent.uplink.connected
         )
+        if agent.pressure is not None:
+            yield GaugeMetricFamily("wattseal_outbox_bytes", "Room used in the outbox.", value=agent.pressure.used)
+            yield GaugeMetricFamily(
+                "wattseal_outbox_level", "0 easy, 1 nearly full, 2 full or refused.", value=int(agent.pressure.level)
+            )
         yield GaugeMetricFamily("wattseal_meters_silent", "Meters that do not answer.", value=len(agent.lost))
 
     def _counts(self) -> dict[str, int]:
@@ -46,6 +51,7 @@ class _Collector:
             "acknowledged": uplink.acknowledged,
             "receipts_refused": uplink.receipts_refused,
             "oversize": uplink.oversize,
+            "pruned_early": 0 if self.agent.pressure is None else self.agent.pressure.pruned_early,
         }
 
 

@@ -22,6 +22,7 @@ from shared.envelope import apart, digest, payload
 from shared.errors import Damaged, StoreError
 
 VERSION = 2
+_TOO_MUCH = "nothing is acknowledged: look at the uplink, or raise uplink.max_outbox_MB"
 _MOST_VERSION = 1000
 _COLUMNS, _TABLES = [7, 4, 3], 8  # of this version
 _SETTINGS = (
@@ -80,6 +81,7 @@ class Outbox:
             StoreError: it is damaged, of a newer version, or cannot be opened.
         """
         self.path = path
+        self.most: int | None = None  # nothing is sealed beyond it; what makes room is never held up by it [bytes]
         self._marks = MarkFile(path.with_suffix(".head"))
         with translated(path):
             if look:
@@ -218,11 +220,23 @@ class Outbox:
                     self._put("config", head.seq + 1)
             for name, value in (kept or {}).items():
                 self._put(name, value)
+            self._fits()
             failpoint.reach("agent.before_commit")
         failpoint.reach("agent.after_commit")
         if sealed:
             self._marks.sealed(Place(sealed[-1].epoch, sealed[-1].seq, digest(sealed[-1].text)))
         return sealed
+
+    def _fits(self) -> None:
+        """Hold what is being sealed against the limit.
+
+        Raises:
+            StoreError: there is no room; what was sealed before is safe.
+        """
+        if self.most is not None and self.usage()[0] > self.most:
+            raise StoreError(
+                f"{self.path}: the outbox has reached its limit of {self.most // 1_000_000} MB; {_TOO_MUCH}"
+            )
 
     def fill(self, rows: Sequence[tuple[object, ...]], kept: Mapping[str, object]) -> None:
         """Put salvaged batches (epoch, seq, kind, created, jws, acked) and kept values into an outbox that is new."""
@@ -352,6 +366,20 @@ class Outbox:
             failpoint.reach("agent.before_prune")
         failpoint.reach("agent.after_prune")
         return done.rowcount
+
+    def prune_oldest(self, most: int) -> int:
+        """Delete the oldest acknowledged batches, at most so many, whatever their age; return how many."""
+        newest = "SELECT MAX(id) FROM batch WHERE acked IS NOT NULL"
+        oldest = f"SELECT id FROM batch WHERE acked IS NOT NULL AND id < ({newest}) ORDER BY id LIMIT ?"  # noqa: S608 - literals of these lines
+        with self._transaction():
+            done = self._db.execute(f"DELETE FROM batch WHERE id IN ({oldest})", (max(0, most),))  # noqa: S608 - likewise
+        return done.rowcount
+
+    def usage(self) -> tuple[int, int]:
+        """Return the room that is used in the file, and the size of the file. [bytes]"""
+        names = ("page_size", "page_count", "freelist_count")
+        size, pages, free = (self.rows(f"PRAGMA {name}")[0][0] for name in names)
+        return (pages - free) * size, pages * size
 
     def _told(self) -> int:
         """Return the size of the checkpoint that the newest acknowledged batch reported; 0 where none is known."""

@@ -61,7 +61,7 @@ def test_what_is_signed_holds_the_file_and_no_secret(tmp_path: Path) -> None:
     found = _loaded(tmp_path, text)
     assert found["uplink"] == {
         "broker": "mqtt://127.0.0.1", "collectors": ["central"], "ca_file": None, "cert_file": "/c", "https_url": None,
-        "compress": False, "retention_days": 90, "window": 16,
+        "compress": False, "retention_days": 90, "max_outbox_MB": 2000, "window": 16,
     }  # fmt: skip
     assert "data_dir" not in found
 
