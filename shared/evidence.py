@@ -15,7 +15,7 @@ from shared.errors import BadProof, Malformed, TrustError
 from shared.intervals import Intervals
 from shared.master import PointVersion, in_force, points
 from shared.receipt import Checkpoint
-from shared.registers import At, Register
+from shared.registers import At, Mark, Register
 from shared.release import instant
 from shared.retiming import Anchor
 from shared.status import MEASURED, Flags, Status
@@ -174,13 +174,21 @@ def _measured(
     """Return the values of a register by the published rule, and add them and its levels to what is known."""
     levels = rule.registers(register, at, body.boundaries)
     values = rule.advances(levels, register.flags)
-    for place, level in enumerate(levels):
+    last = _alone(register, at, body.boundaries) if any(flag & Mark.ROLLOVER for flag in register.flags) else ()
+    for place, level in (*enumerate(levels), *((len(levels) - 1, one) for one in last)):
         if level is not None:
             found.levels.setdefault((channel, body.start + place * body.length), set()).add(level)
     for place, value in enumerate(values):
         if value is not None:
             found.measured.setdefault((channel, body.start + place * body.length, body.length), set()).add(value)
     return values
+
+
+def _alone(register: Register, at: Sequence[At], boundaries: Sequence[int | None]) -> list[int | None]:
+    """Return the level of the last boundary as the next batch has it: without the rollovers of this one."""
+    within = int(Mark.ROLLOVER) if len(register.raw[-1] or ()) > 1 else 0
+    bare = replace(register, raw=register.raw[-1:], flags=(within,), values=())
+    return rule.registers(bare, at[-1:], boundaries[-1:])
 
 
 def _record(found: Evidence, position: int, taken: record.Record, blobs: Mapping[str, bytes]) -> None:

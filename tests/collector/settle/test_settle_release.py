@@ -280,6 +280,19 @@ def test_a_gap_that_reaches_beyond_the_period_is_proved_by_its_outer_reads(offic
     assert not any("reaches beyond" in sentence for sentence in report.unproved)
 
 
+def test_a_gap_after_a_rollover_is_proved_by_the_reads_on_either_side(office: Office, tmp_path: Path) -> None:
+    """Found by the simulation: the register was unrolled before the gap and not after it."""
+    office.points(PointVersion("gt1", 0, "generation", NAME, 300, "energy_active_export", ()))
+    office.agent.seal("intervals", reads(T0, [9980, 5], mod=10_000, flags=[0, 1]))
+    office.agent.seal("intervals", reads(T0 + 900, [47, 50], mod=10_000))
+    office.centre.take(*office.agent.texts)
+    made = office.make(900)
+    assert made.parsed[0].value == 25_000
+    assert sum(row.value or 0 for row in made.parsed[1:]) == 42_000
+    assert [row.status for row in made.parsed] == ["VALID", "ESTIMATED", "ESTIMATED"]
+    assert office.verified(office.write(made, tmp_path)).failures == []
+
+
 def test_points_in_a_circle_have_no_value_for_verify() -> None:
     found = Evidence()
     one = PointVersion("a", 0, "grid", "b", 900, "energy_active_net", ())
