@@ -253,6 +253,8 @@ class Protocol(RuleBasedStateMachine):
 
     def _heal(self) -> None:
         self.way = []
+        for machine in self.machines:
+            machine.seal(1)  # as every gateway does within five minutes
         for _ in range(200):
             self.clock.advance(2000)
             self.centre.greet()
