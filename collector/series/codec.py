@@ -1,9 +1,11 @@
-"""Packed segments: arrays of fixed little-endian records behind one byte that names their version.
+"""Packed segments: arrays of fixed little-endian records behind one byte that names their version, and a checksum.
 
-Rules of this file: what `pack` wrote, `unpack` gives back on any machine; a version once used keeps its meaning.
+Rules of this file: what `pack` wrote, `unpack` gives back on any machine; a version once used keeps its meaning; what
+a disk has changed is refused, never read as numbers. Segments of before the checksum are still read.
 """
 
 import struct
+import zlib
 from collections.abc import Iterable, Sequence
 from itertools import starmap
 from typing import Any
@@ -17,9 +19,10 @@ Records = NDArray[np.void]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-VERSION = 1
+VERSION, SUMMED = 1, 3
 #: Those of the series have changed once; what was written before is built again from the ledger.
-SERIES_VERSION = 2
+SERIES_VERSION, SERIES_SUMMED = 2, 4
+_SUM = struct.Struct("<I")  # CRC-32 of the records
 
 #: A boundary register: what the reads give, what it can have been (rule 5), where it comes from.
 RAW = np.dtype(
@@ -36,6 +39,7 @@ RAW = np.dtype(
     ]
 )  # fmt: skip
 
+_RESCUE = "look at the disk, and restore the database from a backup: agents fill what is newer"
 #: One boundary register as `RAW` has it, for `raw_records`.
 _ROW = struct.Struct("<6qIHBB")
 
@@ -60,23 +64,28 @@ def chained(parts: Sequence[Records]) -> Records:
 
 def pack(records: Records) -> bytes:
     """Return the blob of some records."""
-    return bytes([_version(records.dtype)]) + records.tobytes()
+    octets = records.tobytes()
+    return bytes([_versions(records.dtype)[1]]) + _SUM.pack(zlib.crc32(octets)) + octets
 
 
-def _version(kind: np.dtype[Any]) -> int:
-    return VERSION if kind == VALUE else SERIES_VERSION
+def _versions(kind: np.dtype[Any]) -> tuple[int, int]:
+    """Return the versions of a kind of segment without and with a checksum."""
+    return (VERSION, SUMMED) if kind == VALUE else (SERIES_VERSION, SERIES_SUMMED)
 
 
 def unpack(blob: bytes, kind: np.dtype[Any]) -> Records:
     """Return the records of a blob; they may be written to.
 
     Raises:
-        StoreError: it was written by newer software, or is cut.
+        StoreError: it was written by newer software, is cut, or was changed on its disk.
     """
     octets = bytes(blob)
-    if not octets or octets[0] != _version(kind):
-        found, wanted = octets[:1].hex() or "none", _version(kind)
-        raise StoreError(f"a packed segment is of version {found}; this software reads {wanted}")
-    if (len(octets) - 1) % kind.itemsize:
-        raise StoreError("a packed segment is cut; build the series again, or restore the database from a backup")
-    return np.frombuffer(octets, kind, offset=1).copy()
+    plain, summed = _versions(kind)
+    if not octets or octets[0] not in (plain, summed):
+        raise StoreError(f"a packed segment is of version {octets[:1].hex() or 'none'}; this software reads {summed}")
+    begin = 1 if octets[0] == plain else 1 + _SUM.size
+    if len(octets) < begin or (len(octets) - begin) % kind.itemsize:
+        raise StoreError(f"a packed segment is cut; {_RESCUE}")
+    if octets[0] == summed and _SUM.unpack_from(octets, 1)[0] != zlib.crc32(octets[begin:]):
+        raise StoreError(f"a packed segment was changed on its disk; {_RESCUE}")
+    return np.frombuffer(octets, kind, offset=begin).copy()

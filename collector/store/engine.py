@@ -69,7 +69,7 @@ class Store:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, UnicodeDecodeError) as error:
             raise StoreError(f"{self.name}: {_said(error)}") from error
 
     def close(self) -> None:
@@ -77,8 +77,10 @@ class Store:
         self.engine.dispose()
 
 
-def _said(error: SQLAlchemyError) -> str:
+def _said(error: SQLAlchemyError | UnicodeDecodeError) -> str:
     """Return one line of what the database said, and what to do where that is known."""
+    if isinstance(error, UnicodeDecodeError):  # text that SQLite gives as it stands in a damaged file
+        return "the file is damaged (a text in it is no UTF-8); restore it from a backup"
     said = str(error.orig if isinstance(error, DBAPIError) else error).strip().splitlines()
     line = said[0] if said else type(error).__name__
     if "malformed" in line or "not a database" in line or "disk image" in line:
@@ -114,7 +116,7 @@ def _try(store: Store) -> None:
     try:
         with store.engine.connect() as connection:
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master" if store.sqlite else "SELECT 1")
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, UnicodeDecodeError) as error:
         store.close()
         known = isinstance(error, OperationalError) and not store.sqlite
         hint = (
