@@ -60,6 +60,11 @@ class Program:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.line[2:]} goes on: {self.said()[-2000:]}") from None
 
+    @property
+    def ended(self) -> bool:
+        """Return whether it does not run."""
+        return self._process is None or self._process.poll() is not None
+
     def until(self, what: str, holds: Callable[[], object], within: float = WITHIN) -> None:
         """Wait for a condition while it runs."""
 

@@ -16,7 +16,8 @@ import pytest
 from collector.intake.log import Log
 from collector.store.engine import open_store
 from shared import merkle
-from tests.faults.laboratory import Gateway, Laboratory, assert_promise
+from shared.intervals import Intervals
+from tests.faults.laboratory import Gateway, Laboratory, assert_promise, batches, until
 from tests.faults.powercut import Machine
 
 CUTS = int(os.environ.get("WATTSEAL_FAULT_CUTS", "200"))
@@ -65,6 +66,58 @@ def test_the_same_cuts_lose_batches_where_commits_are_not_synced(laboratory: Lab
     machine = Machine(gateway.folder, powercut)
     lost = [_agent_cut(gateway, machine, chances, LABORATORY_SYNCHRONOUS="NORMAL") for _ in range(3)]
     assert sum(lost) > 0
+
+
+#: Words of a gateway that has found out.
+_FOUND_OUT = ("receipt_refused", "batch_rejected", "outbox_salvaged", "batch_forked")
+
+
+def _lied_to(laboratory: Laboratory, library: Path, chances: random.Random) -> bool:
+    """Let a disk lie about every sync from one on, cut the power; return whether what was lost was found out.
+
+    Raises:
+        AssertionError: something was lost silently.
+    """
+    gateway = laboratory.gateway(f"gw{chances.randrange(10**9)}", pause=0.01)
+    machine = Machine(gateway.folder, library)
+    first = chances.randint(1, 60)
+    gateway.program.start(**machine.start(POWERCUT_LIE=f"{first}:1000000"))
+    goal = chances.randint(25, 60)
+    gateway.program.until("seals", lambda: len(gateway.sealed()) >= goal)
+    gateway.program.kill()
+    machine.cut()
+    promised = {one.body.start for one in batches(gateway.sealed()) if isinstance(one.body, Intervals)}
+    gateway.program.start()
+    gateway.enough()
+
+    def settled() -> bool:
+        told = any(word in gateway.program.said() for word in _FOUND_OUT)
+        return told or gateway.program.ended
+
+    until("the end, or a word", settled)
+    gateway.program.kill()
+    rows = laboratory.ledger(gateway.name)
+    there = {one.body.start for one in batches([row[3] for row in rows]) if isinstance(one.body, Intervals)}
+    told = any(word in gateway.program.said() for word in _FOUND_OUT) or {row[0] for row in rows} != {"admitted"}
+    assert told or promised <= there, f"{len(promised - there)} intervals are lost silently"
+    return told
+
+
+def test_a_disk_that_lies_about_its_syncs_is_found_out(laboratory: Laboratory, powercut: Path) -> None:
+    """Batches that the collector has and the gateway forgot are never sealed anew without a word."""
+    laboratory.collector.start()
+    chances = random.Random(SEED)
+    found = [_lied_to(laboratory, powercut, chances) for _ in range(3)]
+    assert any(found)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(6000)
+def test_a_disk_that_lies_a_hundred_times(laboratory: Laboratory, powercut: Path) -> None:
+    laboratory.collector.start()
+    chances, times = random.Random(SEED), CUTS // 2
+    found = [_lied_to(laboratory, powercut, chances) for _ in range(times)]
+    print(f"\nlying disk: {times} cuts, {sum(found)} found out, {times - sum(found)} harmless, 0 silent; seed {SEED}")
 
 
 @pytest.mark.soak
