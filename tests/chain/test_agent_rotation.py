@@ -19,6 +19,7 @@ from shared import batch, envelope, keys, rotation
 from shared.batch import Config, KeyRotate
 from shared.keys import FileSigner
 from shared.verify import Ring, export
+from tests.chain.line import call
 from tests.chain.pair import Pair
 from tests.chain.test_restored_collector import copied, envelopes, restored
 from tests.collector.conftest import Centre
@@ -369,3 +370,26 @@ def test_a_collector_from_an_old_backup_learns_the_keys_again(tmp_path: Path, mi
     assert not set(pair.texts()) - envelopes(late)
     assert sorted(states(late).values()) == ["approved", "rotated", "rotated", "rotated"]
     pair.outbox.close()
+
+
+def test_a_file_carried_by_hand_brings_the_hand_over_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "collector.toml"
+    file.write_text(
+        f'schema = 1\nid = "central"\ndata_dir = "{tmp_path / "collector"}"\n[mqtt]\nembedded = true\n',
+        encoding="utf-8",
+    )
+    call("collector", "init", file)
+    call("collector", "agents", "list", file)  # makes the database
+    store = open_store("sqlite", tmp_path / "collector")
+    pair = Pair(tmp_path, Centre(store, keys.load(tmp_path / "collector" / "keys")))
+    for _ in range(3):
+        pair.meters(100)
+        hand_over(pair)
+    pair.meters(10)
+    export_file = tmp_path / "carried.jws"
+    export_file.write_text("\n".join([pair.outbox.enrolment() or "", *pair.texts()]) + "\n", encoding="ascii")
+    found = call("collector", "import", file, export_file)
+    assert found["outcomes"] == {"stored": len(pair.texts())} == {"stored": 314}
+    assert call("collector", "import", file, export_file)["outcomes"] == {"repeated": 314}
+    pair.outbox.close()
+    store.close()

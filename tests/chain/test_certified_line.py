@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agent import enrolment, sitefile
+from agent.ship.outbox import Outbox
 from tests.brokers import PROGRAM, Mosquitto, free_port
 from tests.chain.line import Line, call, running, said, until
 from tests.conftest import lacking
@@ -65,7 +67,8 @@ def test_a_gateway_lives_by_its_certificate_and_ends_with_it(line: Certified) ->
             line.collector.start().says("collector_started")
             line.enrol()
             line.simulate()
-            line.agent.start().says("broker_connected")
+            due(line)
+            line.agent.start().says("broker_connected").says("certificate_renewed")
             until("the birth", lambda: shown(line)["connected"] is True)
             assert str(shown(line)["software"]).startswith("wattseal/")
             line.acknowledged()
@@ -77,6 +80,15 @@ def test_a_gateway_lives_by_its_certificate_and_ends_with_it(line: Certified) ->
             revoked(line)
     finally:
         line.broker.kill()
+
+
+def due(line: Certified) -> None:
+    """Take the approval, and let two thirds of the certificate's life have passed."""
+    site, _ = sitefile.load(line.site)
+    outbox = Outbox(site.outbox)
+    enrolment.look(site, outbox)
+    outbox.put(enrolment.CERTIFICATE, outbox.get(enrolment.CERTIFICATE) | {"due": 1})
+    outbox.close()
 
 
 def revoked(line: Certified) -> None:
