@@ -1,12 +1,14 @@
 """Prometheus counters of the collector on a loopback port: received, stored and refused reconcile with the ledger."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import func, select
 
+from collector.intake import presence
 from collector.intake.inlet import Inlet
+from collector.intake.presence import Present
 from collector.intake.silence import silent
 from collector.parts import Parts
 from collector.store.schema import cursor, finding
@@ -33,6 +35,7 @@ class _Reader:
             yield GaugeMetricFamily("wattseal_log_size", "Leaves of the log.", value=self.parts.log.size(connection))
             quiet = len(silent(connection, self.parts.clock.wall()))
             yield GaugeMetricFamily("wattseal_agents_silent", "Agents whose heartbeats are overdue.", value=quiet)
+            yield from _present(presence.every(connection).values())
             read = GaugeMetricFamily("wattseal_cursor_position", "Leaves that a stage has read.", labels=["stage"])
             for row in connection.execute(select(cursor.c.name, cursor.c.position)):
                 read.add_metric([row.name], row.position)
@@ -44,6 +47,15 @@ class _Reader:
             for row in connection.execute(counted.group_by(finding.c.severity)):
                 open_.add_metric([row.severity], row.n)
             yield open_
+
+
+def _present(found: Collection[Present]) -> Iterator[Metric]:
+    """Give what agents say of themselves at the broker: connected, copies, old images."""
+    here, copies = sum(one.connected for one in found), sum(one.clones for one in found)
+    old = sum(one.fell_below is not None for one in found)
+    yield GaugeMetricFamily("wattseal_agents_connected", "Agents that are connected to the broker.", value=here)
+    yield CounterMetricFamily("wattseal_gateway_clones", "Times that two machines showed one identity.", value=copies)
+    yield GaugeMetricFamily("wattseal_gateways_rolled_back", "Gateways that run from an old image.", value=old)
 
 
 def serve(listen: str, parts: Parts, inlet: Inlet | None) -> None:

@@ -4,10 +4,12 @@ Rules of this file: nothing is ever deleted of a damaged outbox; the new one is 
 moved, and whoever starts after a crash in between finishes it; one line tells the operator what happened.
 """
 
+import contextlib
 import dataclasses
 import os
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from agent.ship import audit, salvage
@@ -15,10 +17,11 @@ from agent.ship.mark import MarkFile, Marks
 from agent.ship.outbox import Outbox, Sealed
 from agent.ship.salvage import Plan, Row
 from agent.ship.seal import Sealer
-from shared import record
+from shared import keys, record
 from shared.batch import Event, Gap
 from shared.clock import Clock
-from shared.errors import Damaged, TrustError
+from shared.errors import ConfigError, Damaged, TrustError
+from shared.keys import Verifier
 from shared.log import Log
 
 log = Log(__name__)
@@ -79,7 +82,7 @@ def _salvaged(path: Path) -> Path:
 
 
 def _rescued(path: Path, enrolment: str, journal: bytes, clock: Clock, why: str) -> Outbox:
-    found = salvage.read(_bytes(path), journal, record.introduce(enrolment).key)
+    found = salvage.read(_bytes(path), journal, record.introduce(enrolment).key, *_own_keys(path.parent / "keys"))
     made = salvage.plan(found, MarkFile(_marks(path)).read(), clock.wall() // 1_000_000)
     when, epoch = time.strftime("%Y%m%dT%H%M%S", time.gmtime(clock.wall() / 1e6)), uuid.uuid4().hex
     aside = path.with_name(f"{path.stem}.damaged-{when}-{epoch[:8]}.sqlite")
@@ -101,6 +104,13 @@ def _rescued(path: Path, enrolment: str, journal: bytes, clock: Clock, why: str)
         hint="nothing is to be done here; look at the disk (dmesg), and at the collector whether the new epoch is held",
     )  # fmt: skip
     return Outbox(path)
+
+
+def _own_keys(folder: Path) -> Iterator[Verifier]:
+    """Give the public halves of the keys that this gateway has had: the batch that handed over may be gone by now."""
+    for target in sorted(folder.glob("signing*.pub.pem")):
+        with contextlib.suppress(ConfigError):
+            yield keys.load_public(target)
 
 
 def _bytes(path: Path) -> bytes:

@@ -53,8 +53,8 @@ class Plan:
     gaps: tuple[Gap, ...]
 
 
-def read(database: bytes, journal: bytes, key: Verifier) -> Found:
-    """Return what is proved in the bytes of an outbox and its write-ahead log; `key` is the enrolled one."""
+def read(database: bytes, journal: bytes, *keys: Verifier) -> Found:
+    """Return what is proved in the bytes of an outbox and its write-ahead log; `keys` are those of this gateway."""
     found, texts = Found(), dict[str, Record]()
     for one in records(database, journal):
         match one.values:
@@ -63,7 +63,7 @@ def read(database: bytes, journal: bytes, key: Verifier) -> Found:
             case (str(name), str(value), *rest):
                 if rest and rest[0] == checksum(name, value):
                     found.kept[name] = json.loads(value)
-    for row in _proved(texts, {key.kid: key}):
+    for row in _proved(texts, {key.kid: key for key in keys}):
         found.rows[row.head.epoch, row.head.seq] = row
     return found
 

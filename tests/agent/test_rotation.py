@@ -8,10 +8,11 @@ import pytest
 
 from agent import rotation, settings, sitefile
 from agent.enrolment import POINTER, custody_of
+from agent.ship import rescue
 from agent.ship.outbox import Outbox
 from agent.ship.seal import Sealer
 from shared import keys
-from shared.batch import ClockState
+from shared.batch import ClockState, Seen
 from shared.clock import SystemClock
 from shared.failpoint import CRASHED, ROTATION
 from shared.verify import Report, Ring, export
@@ -141,3 +142,24 @@ def test_a_request_that_was_granted_before_a_crash_is_not_granted_twice(tmp_path
     assert custody_of(site, outbox).name == "signing-2"
     outbox.close()
     assert (site.keys / POINTER).exists()
+
+
+def test_a_damaged_outbox_keeps_what_a_later_key_signed_though_the_hand_over_is_long_gone(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    enrol(file)
+    begin(file)
+    assert Ran("rotate", file).code == 0
+    site, _ = sitefile.load(Path(file))
+    clock, outbox = SystemClock(), Outbox(site.outbox)
+    word = ClockState("S", "chrony", ((clock.boot(), clock.wall(), 850),))
+    key = keys.load(site.keys, "signing-2")
+    sealer = Sealer(outbox, key, clock, ("central",), site.site, site.agent, lambda: word)
+    texts = [sealer.seal(("heartbeat", None))[0].text for _ in range(6)]
+    outbox.acknowledge(outbox.head().epoch, 4, Seen("wattseal/central/1", 5, bytes(32)), clock.wall())
+    assert outbox.prune(clock.wall() + 1) == 3  # configuration, hand-over, and one more
+    outbox.close()
+    rescue.flag(site.outbox).touch()
+    again = rescue.opened(site.outbox, tmp_path / "agent" / "enrolment.jws", clock)
+    assert [again.batch(one.epoch, one.seq) for one in again.waiting(100)] == texts[2:]
+    assert custody_of(site, again).name == "signing-2"
+    again.close()

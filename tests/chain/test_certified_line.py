@@ -73,7 +73,9 @@ def test_a_gateway_lives_by_its_certificate_and_ends_with_it(line: Certified) ->
             assert str(shown(line)["software"]).startswith("wattseal/")
             line.acknowledged()
             call("agent", "rotate", line.site)
-            before = int(call("agent", "status", line.site, codes=(0, 1))["sealed"])
+            status = call("agent", "status", line.site, codes=(0, 1))
+            assert (status["signing_key"], status["certificate_renewal"] > "2026") == ("signing-2", True)
+            before = int(status["sealed"])
             until("batches by the new key", lambda: line.acknowledged()["acked"] > before)
             assert line.counted("SELECT COUNT(*) FROM ledger WHERE typ = 'batch' AND state <> 'admitted'") == [(0,)]
             assert line.counted("SELECT COUNT(DISTINCT kid) FROM ledger WHERE typ = 'batch'") == [(2,)]
