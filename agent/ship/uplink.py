@@ -163,7 +163,7 @@ class Uplink:
                 self._on_connect(*value)
             elif kind == "disconnect":
                 self._on_disconnect(*value)
-            elif self._arrived(value.topic, value.payload):
+            elif self._arrived(_topic(value), value.payload):
                 self.kick()
 
     def _arrived(self, topic: str, payload: bytes) -> bool:
@@ -228,3 +228,11 @@ class Uplink:
         if squeezed:
             properties.UserProperty = topics.COMPRESSED
         return properties
+
+
+def _topic(message: mqtt.MQTTMessage) -> str:
+    """Return the topic of a message; of one that a damaged link has made no text, what no topic of ours is."""
+    try:
+        return message.topic
+    except UnicodeDecodeError:
+        return ""

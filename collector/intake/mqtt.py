@@ -8,6 +8,7 @@ acknowledged only when its reader says so, and only on the connection that broug
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,7 @@ RECEIVE_MAXIMUM = 1024
 MOST_BYTES = 300_000
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0  # [s]
 ANSWER_WITHIN = 10.0  # [s]
+LOOK_EVERY = 2.0  # whether the network's thread lives [s]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Link:
         self.connected = False
         self.connects = 0
         self.problem: str | None = None
+        self.look_every = LOOK_EVERY
         self._version = V5
         self._client: paho.Client | None = None
         self._stopping = threading.Event()
@@ -144,15 +147,24 @@ class Link:
             return
         self._client = client
         client.loop_start()
-        self._lost.wait(ANSWER_WITHIN)
-        if self.connected and not self._stopping.is_set():
-            self._lost.wait()
-        elif not self._stopping.is_set():
+        answer_by = time.monotonic() + ANSWER_WITHIN
+        while not self._lost.wait(self.look_every) and self._reads():
+            if not self.connected and time.monotonic() >= answer_by:
+                break
+        if not self.connected and not self._stopping.is_set():
             self._version = V311 if self._version == V5 else V5  # perhaps it speaks only the other version
         self.connected = False
         client.disconnect()
         client.loop_stop()
         self._client = None
+
+    def _reads(self) -> bool:
+        """Return whether paho's thread still lives: a packet that is no MQTT has ended it without a word."""
+        name = f"paho-mqtt-client-{self.broker.client_id}"
+        if any(one.name == name for one in threading.enumerate()):
+            return True
+        self._trouble("broker_link_damaged", "what came was no MQTT; connecting again")
+        return False
 
     def _new_client(self) -> paho.Client:
         extra: dict[str, Any] = {} if self._version == V5 else {"clean_session": False}
@@ -211,10 +223,16 @@ class Link:
             if client is self._client:
                 client.ack(mid, qos)
 
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # a damaged link: what else it brings is no better
+            self._trouble("broker_link_damaged", "a topic is no text; connecting again")
+            self._lost.set()
+            return
         beside = getattr(message.properties, "UserProperty", None) or []
         octets = bytes(message.payload)
         octets = inflate(octets) if COMPRESSED in beside else octets
-        self._arrived(Message(message.topic, octets, acknowledge))
+        self._arrived(Message(topic, octets, acknowledge))
 
     def _trouble(self, event: str, said: str) -> None:
         if said != self.problem:  # a state is told once
