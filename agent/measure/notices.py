@@ -17,6 +17,8 @@ from shared.intervals import Block
 MOST = 1000
 #: A step of more than one part in so many of an interval's energy at the rating is coarse.
 COARSE = 500
+#: So many seams of a meter are told one by one; of a register that flaps, the others are told as one.
+MOST_APART = 8
 _APART = ("register_reset", "register_rollover", "meter_exchanged", "read_discarded", "register_frozen")
 
 Seam = dict[str, object]
@@ -115,12 +117,32 @@ class Notices:
 
 
 def merged(events: Sequence[Event]) -> list[Event]:
-    """Return events with those of the same meter and name made one, with first, last and count; seams stay apart."""
+    """Return events with those of the same meter and name made one, with first, last and count.
+
+    Seams stay apart, but for those of a register that flaps: after the first few one event tells all others, from the
+    last read before them to the first after them, so that a storm makes a bounded number of bytes.
+    """
     found: dict[object, Event] = {}
-    for at, event in enumerate(events):
-        key = (event.meter, event.event, at if event.event in _APART else None)
+    apart: dict[tuple[str | None, str], int] = {}
+    for event in events:
+        kind = (event.meter, event.event)
+        number = apart.get(kind, 0) if event.event in _APART else MOST_APART
+        apart[kind] = number + 1
+        key = (*kind, min(number, MOST_APART))
         kept = found.get(key)
         found[key] = event if kept is None else Event(
-            event.meter, event.event, kept.first, event.last, kept.count + event.count, event.detail
+            event.meter, event.event, kept.first, event.last, kept.count + event.count, _joined(kept, event)
         )  # fmt: skip
     return list(found.values())
+
+
+def _joined(before: Event, after: Event) -> dict[str, object]:
+    """Return what one event tells of two: of seams the last read before both and the first after both."""
+    if before.event not in _APART:
+        return after.detail
+    joined: dict[str, object] = {}
+    for name, told in after.detail.items():
+        earlier = before.detail.get(name)
+        seam = isinstance(told, dict) and isinstance(earlier, dict) and "last" in told and "last" in earlier
+        joined[name] = {**told, "last": earlier["last"]} if seam else told  # type: ignore[dict-item, index] # both are seams
+    return joined
