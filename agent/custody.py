@@ -46,25 +46,24 @@ class Custody:
             await self.clock.sleep(ASKED_EVERY)
 
     def rotate_if_asked(self) -> None:
-        """Change the signing key if `agent rotate` has asked for it; what fails is told and tried again."""
+        """Change the signing key if `agent rotate` has asked for it; what fails is told, and to be asked for again."""
         target = self.site.outbox.parent / rotation.REQUEST
         try:
             before = target.read_text(encoding="ascii")
+            target.unlink()
             if before == custody_of(self.site, self.outbox).name:
                 rotation.rotate(self.site, self.outbox, self.sealer)
-            target.unlink()
         except FileNotFoundError:
             return
-        except (WattsealError, OSError) as error:
+        except (WattsealError, OSError, UnicodeDecodeError) as error:
             log.error("signing_key_not_rotated", said=str(error))  # noqa: TRY400 - no bug of ours
 
     async def look(self) -> None:
         """Renew the certificate if it is due."""
-        kept = self.outbox.get(CERTIFICATE)
-        if kept is None or self.clock.wall() < kept["due"]:
-            return
         try:
-            await self._renew(kept["url"])
+            kept = self.outbox.get(CERTIFICATE)
+            if kept is not None and self.clock.wall() >= kept["due"]:
+                await self._renew(kept["url"])
         except (WattsealError, OSError) as error:
             hint = "batches go on until it ends; does the collector's gateways.listen answer, is this key approved?"
             log.error("certificate_not_renewed", said=str(error), hint=hint)  # noqa: TRY400 - no bug of ours

@@ -83,7 +83,16 @@ def _own(home: Path, collector: str, now: int) -> Authority:
     else:
         _write_key(key, made.key)
     replace(certificate, made.pem.encode("ascii"))
+    _give(home, *home.iterdir())
     return Authority(_certificate(certificate), _private(key))
+
+
+def _give(home: Path, *paths: Path) -> None:
+    """Give what root has made to the user whom the folder above belongs to: that one serves."""
+    owner = home.parent.stat()
+    if os.geteuid() == 0 != owner.st_uid:
+        for path in (home, *paths):
+            os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _credential() -> Path | None:

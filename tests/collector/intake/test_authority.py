@@ -189,3 +189,14 @@ def test_a_key_that_belongs_to_the_broker_is_not_needed(tmp_path: Path) -> None:
         if os.getuid() == 0:
             os.seteuid(0)
     assert x509.load_pem_x509_certificate(leaf.certificate.read_bytes()).public_key() == public
+
+
+def test_what_root_has_made_belongs_to_the_user_who_serves(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    owner = 1 if os.geteuid() == 0 else os.geteuid()
+    os.chown(data, owner, -1)
+    pki.opened(config(data), NOW)
+    made = [data / "pki", *(data / "pki").iterdir()]
+    assert {path.stat().st_uid for path in made} == {owner}
+    assert sorted(path.name for path in made) == ["ca.key", "ca.pem", "pki"]
