@@ -252,17 +252,19 @@ def revoke(
     """
     why = why or Why()
     with store.write() as connection:
+        tail = log.tail(connection, now)  # first of all: no key hands over to another one meanwhile
         found = [one for one in keyring.listed(connection, agent) if one.state in keyring.SPEAKING]
         chosen = _of_one_enrolment(found, agent, kid)
         for one in chosen:
             body: dict[str, object] = {
                 "agent": agent, "kid": one.kid, "reason": why.reason, "compromised_since": why.compromised_since
             }  # fmt: skip
-            position = log.record(connection, "revocation", body, by=by, now=now)
+            position = log.add_record(tail, "revocation", body, by=by)
             connection.execute(
                 update(schema.keyring).where(schema.keyring.c.kid == one.kid)
                 .values(state=REVOKED, revoked_position=position)
             )  # fmt: skip
+        tail.flush()
         certificates.revoke(connection, [one.kid for one in chosen], now)
     return position
 
