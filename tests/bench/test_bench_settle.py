@@ -1,5 +1,7 @@
 """DESIGN.md section 9, numbers 13 and 15: a day's release of 10,000 channels, and the audit of a million intervals."""
 
+import os
+import resource
 import subprocess
 import sys
 import time
@@ -23,11 +25,12 @@ from tests.bench.pairs import reached, show
 from tests.bench.site import NAMES, body
 from tests.collector.conftest import Centre
 
-pytestmark = pytest.mark.bench
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(0 if "WATTSEAL_AUDIT_DAYS" in os.environ else 180)]
 DAY, QUARTER, SLOTS = 86_400, 900, 96
 START = 1_772_409_600  # 2026-03-02T00:00:00Z
 POINTS, EACH = 500, 20  # channels of a point
 METERS, BATCH = 260, 26  # of the site in the store; of a batch
+DAYS = int(os.environ.get("WATTSEAL_AUDIT_DAYS", "1"))  # of the audit; 20 are a million intervals
 EVIDENCE = ((3, 3), (17, 21))
 
 
@@ -84,7 +87,7 @@ def test_a_release_is_made_from_the_store_and_audited(store: Store, tmp_path: Pa
     centre = Centre(store)
     agent = centre.agent()
     texts = [agent.texts[0]]
-    for first in range(0, SLOTS, 4):
+    for first in range(0, SLOTS * DAYS, 4):
         whole = body(START + first * QUARTER, 4, METERS, length=QUARTER, statistics=False)
         texts += [
             agent.seal("intervals", replace(whole, blocks=whole.blocks[at : at + BATCH]))
@@ -98,7 +101,7 @@ def test_a_release_is_made_from_the_store_and_audited(store: Store, tmp_path: Pa
         centre.take(*texts[at : at + 50])
     catch_up(store, centre.log, centre.clock)
     begin = time.process_time()
-    asked = Request(START, START + DAY, "final")
+    asked = Request(START, START + DAY * DAYS, "final")
     with store.write() as connection:
         made = release.make(connection, centre.log, centre.signer, asked, timezone="UTC", now=centre.clock.wall())
     seconds = time.process_time() - begin
@@ -106,10 +109,10 @@ def test_a_release_is_made_from_the_store_and_audited(store: Store, tmp_path: Pa
     with store.read() as connection:
         folder.evidence(connection, centre.log, made, centre.signer.verifier, target)
     store.close()
-    _audit(target, agent.signer, centre.signer, tmp_path / "trusted", channels * SLOTS)
-    whole_site = POINTS * EACH * seconds / channels
+    _audit(target, agent.signer, centre.signer, tmp_path / "trusted", channels * SLOTS * DAYS)
+    whole_site = POINTS * EACH * seconds / channels / DAYS
     show(f"13 the same through the store (SQLite), of {channels} channels", [
-        ("a channel and day", f"{1000 * seconds / channels:.2f} ms CPU"),
+        ("a channel and day", f"{1000 * seconds / channels / DAYS:.2f} ms CPU"),
         ("10,000 channels, extrapolated", f"{whole_site:.1f} s CPU; {reached(whole_site, 3)}"),
     ])  # fmt: skip
 
@@ -118,12 +121,21 @@ def _audit(target: Path, agent: Signer, collector: Signer, trusted: Path, interv
     keys.save_public(trusted / "agents" / "agent.pem", agent.verifier)
     keys.save_public(trusted / "collector" / "collector.pem", collector.verifier)
     program = [str(Path(sys.executable).with_name("wattseal")), "verify", str(target), "--keys", str(trusted)]
-    begin = time.perf_counter()
-    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=120)
-    seconds = time.perf_counter() - begin
+    begin, before = time.perf_counter(), _children()
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=None if DAYS > 1 else 120)
+    seconds, work = time.perf_counter() - begin, _children() - before
     assert done.returncode == 0, done.stdout
     million = seconds * 1_000_000 / intervals
     show("15 audit: wattseal verify, from signed reads to release", [
-        (f"{intervals} intervals", f"{seconds:.2f} s"),
-        ("1 M intervals, extrapolated", f"{million:.0f} s; {reached(million, 300)}"),
+        (f"{intervals} intervals", f"{seconds:.2f} s, {work:.2f} s CPU"),
+        (
+            f"1 M intervals{'' if intervals > 990_000 else ', extrapolated'}",
+            f"{million:.0f} s; {reached(million, 300)}",
+        ),
     ])  # fmt: skip
+
+
+def _children() -> float:
+    """Return the CPU time of programs that have ended. [s]"""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
