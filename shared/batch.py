@@ -129,14 +129,24 @@ class Batch:
 
 def encode(batch: Batch) -> str:
     """Return the payload."""
+    return around(batch, body_text(batch.body))
+
+
+def body_text(body: Body) -> str:
+    """Return a body as it stands in a payload."""
+    return strictjson.dumps(_body_wire(body))
+
+
+def around(batch: Batch, body: str) -> str:
+    """Return the payload of a batch whose body is written already: the body is its last member."""
     seen = None if batch.seen is None else [batch.seen.log, batch.seen.size, b64url(batch.seen.root)]
     clock = batch.clock
     parts: tuple[object, ...] = (
         1, batch.aud, batch.site, batch.agent, batch.epoch, batch.seq, b64url(batch.prev), batch.created, batch.boot,
         {"status": clock.status, "by": clock.by, "anchors": clock.anchors}, batch.config, batch.software,
-        seen and dict(zip(("log", "size", "root"), seen, strict=True)), batch.kind, _body_wire(batch.body),
+        seen and dict(zip(("log", "size", "root"), seen, strict=True)), batch.kind,
     )  # fmt: skip
-    return strictjson.dumps(dict(zip(KEYS, parts, strict=True)))
+    return f'{strictjson.dumps(dict(zip(KEYS[:-1], parts, strict=True)))[:-1]},"{KEYS[-1]}":{body}}}'
 
 
 def _body_wire(body: Body) -> object:

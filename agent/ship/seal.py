@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from agent.ship.outbox import Head, Maker, Outbox, Sealed
 from agent.ship.parts import fitting
 from shared import __version__, envelope, failpoint, rotation
-from shared.batch import Batch, Body, ClockState, Config, Seen, encode
+from shared.batch import Batch, Body, ClockState, Config, Seen, around, body_text
 from shared.clock import Clock
 from shared.keys import Signer
 
@@ -52,17 +52,26 @@ class Sealer:
             StoreError: the disk refuses; nothing was sealed.
         """
         now = self._now()
-        makers = [self._maker(one.kind, one.body, replace(now, clock=one.clock, boot=one.boot)) for one in again]
-        makers += [self._maker(kind, part, now) for kind, body in bodies for part in self._parts(kind, body, now)]
+        makers = [
+            self._maker(one.kind, body_text(one.body), replace(now, clock=one.clock, boot=one.boot)) for one in again
+        ]
+        makers += [self._maker(kind, text, now) for kind, body in bodies for text in self._parts(kind, body, now)]
         return self.outbox.seal(makers, now.created, kept)
 
     def _now(self) -> _Moment:
         return _Moment(self.clock.wall(), self.clock.boot_id(), self.clock_state(), self.outbox.last_seen())
 
-    def _parts(self, kind: str, body: Body, now: _Moment) -> Iterator[Body]:
-        return fitting(body, lambda part: len(self._payload(_ANYWHERE, kind, part, now).encode()))
+    def _parts(self, kind: str, body: Body, now: _Moment) -> Iterator[str]:
+        """Give a body, or the parts of one that is too long, as each will stand in its payload; it is written once."""
+        beside, texts = len(self._payload(_ANYWHERE, kind, "", now)), dict[int, str]()
 
-    def _maker(self, kind: str, body: Body, now: _Moment) -> Maker:
+        def size(part: Body) -> int:
+            texts[id(part)] = body_text(part)
+            return beside + len(texts[id(part)].encode())
+
+        return (texts[id(part)] for part in fitting(body, size))
+
+    def _maker(self, kind: str, body: str, now: _Moment) -> Maker:
         def make(head: Head) -> tuple[str, str]:
             payload = self._payload(head, kind, body, now)
             failpoint.reach("agent.before_sign")
@@ -72,13 +81,13 @@ class Sealer:
 
         return make
 
-    def _payload(self, head: Head, kind: str, body: Body, now: _Moment) -> str:
+    def _payload(self, head: Head, kind: str, body: str, now: _Moment) -> str:
         config = head.seq + 1 if kind == "config" else head.config
         made = Batch(
             self.aud, self.site, self.agent, head.epoch, head.seq + 1, head.hash, now.created, now.boot,
-            now.clock, config, SOFTWARE, now.seen, kind, body,
+            now.clock, config, SOFTWARE, now.seen, kind, None,
         )  # fmt: skip
-        return encode(made)
+        return around(made, body)
 
     def rotate(self, following: Signer, kept: Mapping[str, object]) -> Sealed:
         """Return the batch by which the present key hands over; from the next one on the following key signs.
@@ -95,7 +104,7 @@ class Sealer:
 
         def make(head: Head) -> tuple[str, str]:
             body = rotation.handing_over(self.agent, head.epoch, head.seq + 1, following)
-            payload = self._payload(head, "key_rotate", body, now)
+            payload = self._payload(head, "key_rotate", body_text(body), now)
             return "key_rotate", envelope.seal(payload, envelope.BATCH, self.signer)
 
         (sealed,) = self.outbox.seal([make], now.created, kept)
