@@ -285,3 +285,19 @@ def test_an_outbox_cut_to_nothing_is_not_taken_for_a_new_one(tmp_path: Path) -> 
     with pytest.raises(StoreError, match="empty, so it was cut"):
         Outbox(tmp_path / "outbox.sqlite")
     assert not (tmp_path / "outbox.sqlite").stat().st_size
+
+
+def test_an_outbox_of_version_1_is_brought_to_this_one_with_everything_in_it(tmp_path: Path) -> None:
+    made = gateway(tmp_path, ManualClock())
+    made.outbox.put("until", 7)
+    texts = [*made.outbox.texts(), *made.heartbeats(2)]
+    made.outbox._db.execute("ALTER TABLE kept DROP COLUMN sum")
+    made.outbox._db.execute("DELETE FROM _sqlite_migrations WHERE name = 'checksums'")
+    made.outbox._db.execute("PRAGMA user_version = 1")
+    made.outbox.close()
+    after = Outbox(made.outbox.path)
+    assert list(after.texts()) == texts
+    assert after.get("until") == 7
+    after.put("until", 8)
+    assert after.rows("SELECT sum IS NOT NULL FROM kept WHERE name = 'until'") == [(1,)]
+    after.close()
