@@ -19,13 +19,14 @@ from shared.keys import Verifier
 _EARLIEST = 1_577_836_800_000_000  # no time of ours is before 2020 [UTC us]
 
 
-def check(outbox: Outbox, key: Verifier, marks: Marks) -> None:
+def check(outbox: Outbox, key: Verifier, marks: Marks, *own: Verifier) -> None:
     """Believe that an outbox is as it was left.
 
     Args:
         outbox: An open outbox whose pages SQLite has found good.
         key: The enrolled signing key.
         marks: The note beside it.
+        own: The keys that followed the enrolled one, as far as they are known beside the outbox.
 
     Raises:
         Damaged: it is not.
@@ -36,7 +37,7 @@ def check(outbox: Outbox, key: Verifier, marks: Marks) -> None:
             raise Damaged(f"{outbox.path}: the outbox does not know its epoch; it was emptied")
         return
     _flags(outbox)
-    _waiting(outbox, {key.kid: key})
+    _waiting(outbox, {one.kid: one for one in (key, *own)})
     _newest(outbox, marks)
 
 

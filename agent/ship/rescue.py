@@ -61,7 +61,7 @@ def opened(path: Path, enrolment: Path, clock: Clock) -> Outbox:
 def _checked(path: Path, enrolled: record.Enrolment) -> Outbox:
     outbox = Outbox(path)
     try:
-        audit.check(outbox, enrolled.key, MarkFile(_marks(path)).read())
+        audit.check(outbox, enrolled.key, MarkFile(_marks(path)).read(), *_own_keys(path.parent / "keys"))
     except BaseException:
         outbox.close()
         raise
