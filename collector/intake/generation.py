@@ -75,12 +75,6 @@ def restore(store: Store, log: Log, *, number: int | None, reason: str, by: str,
     return Opened(log.id, position, before)
 
 
-def ancestors(connection: Connection) -> dict[str, int]:
-    """Return up to which size the earlier generations of the log are the present one, by name. [leaves]"""
-    found = [lineage.generation(lineage.opening(row.jws)).before for row in connection.execute(_RESTORES)]
-    return {one.origin: one.size for one in found}
-
-
 def announcements(connection: Connection) -> list[tuple[str, str]]:
     """Return what each agent has to know beside its receipts, as (agent, message); nothing for most.
 

@@ -6,11 +6,10 @@ changes is kept here, so that the next arrival sees it, and written at the end i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, insert, select, update
 
-from collector.intake import admit, authentic, generation, keyring, quarantine
+from collector.intake import admit, authentic, keyring, quarantine
 from collector.intake.admit import Chain, Decision, Opening, State, Verdict
 from collector.intake.authentic import Arrival, Authentic, Refused, printable
 from collector.intake.log import Leaf, Log, Tail, message_hash
@@ -264,14 +263,15 @@ class Round:
     def _is_ours(self, seen: Seen | None) -> bool:
         if seen is None:
             return False
-        if seen.log != self.log.id:
-            return seen.size <= self._ancestors.get(seen.log, -1)
+        if seen.log != self.log.id:  # of an earlier generation, or of one that began at the same backup and is gone
+            return self._is_same_tree(seen)
         self.beyond = max(self.beyond, seen.size if seen.size > self.tail.size else 0)
         return seen.size <= self.tail.size
 
-    @cached_property
-    def _ancestors(self) -> dict[str, int]:
-        return generation.ancestors(self.connection)
+    def _is_same_tree(self, seen: Seen) -> bool:
+        if not 0 < seen.size <= self.log.size(self.connection):
+            return False
+        return self.log.checkpoint(self.connection, seen.size).root == seen.root
 
     def _set_aside(self, one: Authentic, head: Head, message: bytes) -> Outcome:
         if not self._parked.room(head.agent, message, len(one.text)):

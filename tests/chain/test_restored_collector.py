@@ -343,3 +343,17 @@ def test_a_receipt_of_a_copys_epoch_makes_nothing_wait_again(centre: Centre, tmp
     pair.hear(receipt.seal(told, centre.signer))
     assert pair.waiting == []
     assert pair.refused == []
+
+
+def test_what_was_seen_of_a_generation_that_is_gone_still_counts(centre: Centre, tmp_path: Path) -> None:
+    pair = Pair(tmp_path, centre)
+    pair.meters(3)
+    pair.ship()
+    first, second = copied(centre, tmp_path / "one")(), copied(centre, tmp_path / "two")()
+    restored(first)
+    pair.connect(first)
+    pair.meters(2)  # they name what was seen under the second generation's name
+    generation.restore(second.store, second.log, number=3, reason="that disk, too", by="anna", now=1)
+    pair.connect(second)
+    pair.ship(second)
+    assert (pair.waiting, pair.refused) == ([], [])
