@@ -351,7 +351,7 @@ def test_what_was_seen_of_a_generation_that_is_gone_still_counts(centre: Centre,
     pair.ship()
     first, second = copied(centre, tmp_path / "one")(), copied(centre, tmp_path / "two")()
     restored(first)
-    pair.connect(first)
+    pair.connect_records(first)
     pair.meters(2)  # they name what was seen under the second generation's name
     generation.restore(second.store, second.log, number=3, reason="that disk, too", by="anna", now=1)
     pair.connect(second)
