@@ -303,7 +303,7 @@ class Centre:
         with running.store.read() as connection:
             target = folders.write(made, self.folder / f"out-{number}")
             folders.evidence(connection, running.log, made, self.signer.verifier, target)
-        agents = {one.signer.kid: one.signer.verifier for one in self.agents.values()}
+        agents = {key.kid: key.verifier for one in self.agents.values() for key in one.signers}
         report = verify(target, Ring(agents, {self.signer.kid: self.signer.verifier}))
         self.world.note("released", start, stop, made.id, len(report.failures))
         shutil.rmtree(target)

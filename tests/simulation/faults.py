@@ -30,6 +30,7 @@ class Faults:
     meter_reset: float = 0.05
     flood: float = 0.1
     restore: float = 0.1
+    rotate: float = 0.1
     clone: float = 0.0  # once, at a random time, where it is above 0
     rollback: float = 0.0  # likewise
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 
-from agent import main, sitefile
+from agent import main, rotation, sitefile
 from agent.acquire.drivers.base import BlockRead, Identity
 from agent.daemon import Agent
+from agent.enrolment import custody_of
+from agent.keystore import store
 from agent.ship.outbox import Sealed
 from shared import topics
 from shared.clock import US, Discipline
@@ -97,6 +99,7 @@ class Gateway:
         self.retired = False
         self.flooding = 0
         self.signer: FileSigner = world.key(name)
+        self.signers = [self.signer]  # in the order of their turns
         self._lay_out(site)
         self.site, self.profiles = sitefile.load(folder / "site.toml")
 
@@ -109,19 +112,32 @@ class Gateway:
 
     def enrolled(self, record: str) -> None:
         """Take the record of the enrolment and begin the first epoch."""
-        self._save_key()
+        self._save_key("signing", self.signer)
         outbox = self.outbox_type(self.site.outbox, Hazard())
         outbox.begin(self.world.hex(f"epoch {self.name}"), record)
         outbox.close()
 
-    def _save_key(self) -> None:
-        target = self.site.keys / "signing.key"
-        target.parent.mkdir(parents=True, mode=0o700)
-        pem = self.signer.key.private_bytes(
+    def _save_key(self, name: str, signer: FileSigner) -> None:
+        target = self.site.keys / f"{name}.key"
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        pem = signer.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         target.write_bytes(pem)
         target.chmod(0o600)
+
+    def rotate(self) -> None:
+        """Change the signing key, as `agent rotate` asks a running agent to."""
+        name = store.following(custody_of(self.site, self._outbox).name)
+        following = self.world.key(f"{self.name} {name}")
+        self._save_key(name, following)  # a key that is there already is the one that is taken
+        self.signers.append(following)
+        self.world.note("a signing key was changed", self.name)
+        try:
+            rotation.rotate(self.site, self._outbox, self._agent.sealer)
+        finally:
+            if self.agent is not None:
+                self._observe()
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

@@ -121,6 +121,12 @@ def flood(line: Line) -> None:
     line.world.after(3600, sane)
 
 
+def rotate(line: Line) -> None:
+    """Change the signing key of a gateway."""
+    gateway = line.any_gateway("keys")
+    gateway.guard(gateway.rotate)
+
+
 def restore(line: Line) -> None:
     """Lose the collector's disk, and restore a backup of the day before."""
     line.centre.restore()
@@ -161,6 +167,6 @@ INCIDENTS: dict[str, Callable[[Line], None]] = {
     for deed in (
         agent_crash, agent_power_cut, agent_disk_full, collector_crash, collector_power_cut, collector_disk_full, wipe,
         site_partition, centre_partition, clock_step, meter_silent, meter_exchange, meter_reset, flood,
-        restore, clone, rollback,
+        restore, rotate, clone, rollback,
     )
 }  # fmt: skip
