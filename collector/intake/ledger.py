@@ -83,12 +83,7 @@ class Ledger:
         now = self.clock.wall()
         with self.store.read() as connection:
             self.log.lead(connection)
-            point = self.log.checkpoint(connection)
-            contested = group.contested
-            return tuple(
-                (key[0], receipts.write(connection, self.log, *key, now, point, contested.get(key, ())))
-                for key in group.spoke
-            )
+            return tuple(receipts.write(connection, self.log, group.spoke, now, group.told))
 
     def receipts(self) -> list[tuple[str, str]]:
         """Return the newest receipt of every agent, as (agent, text): what a broker is told at each connect."""

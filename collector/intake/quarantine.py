@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
 from collector.intake.authentic import Refused
 from collector.store.schema import ledger, quarantine
@@ -24,9 +24,18 @@ _REFUSED = (
     .order_by(quarantine.c.id.desc())
     .limit(_MOST_TOLD)
 )
+_WHOSE = (
+    select(quarantine.c.agent_topic).where(quarantine.c.agent_topic.in_(bindparam("agents", expanding=True))).distinct()
+)
+_FORKED = (
+    select(ledger.c.agent, ledger.c.epoch)
+    .where(ledger.c.agent.in_(bindparam("agents", expanding=True)), ledger.c.state == text("'fork'"))
+    .distinct()
+)
 _FORKS = (
     select(ledger.c.sha256)
-    .where(ledger.c.agent == bindparam("agent"), ledger.c.epoch == bindparam("epoch"), ledger.c.state == "fork")
+    .where(ledger.c.agent == bindparam("agent"), ledger.c.epoch == bindparam("epoch"))
+    .where(ledger.c.state == text("'fork'"))
     .order_by(ledger.c.position.desc())
     .limit(_MOST_TOLD)
 )
@@ -70,18 +79,34 @@ def _bound(connection: Connection) -> None:
     connection.execute(delete(quarantine).where(quarantine.c.id < first))
 
 
-def rejected(connection: Connection, agent: str, epoch: str, told: Sequence[bytes] = ()) -> tuple[Rejected, ...]:
+def refused_of(connection: Connection, agents: Sequence[str]) -> set[str]:
+    """Return the agents among some of which anything was refused."""
+    return {str(one) for one in connection.execute(_WHOSE, {"agents": agents}).scalars()}
+
+
+def forked_of(connection: Connection, agents: Sequence[str]) -> set[tuple[str, str]]:
+    """Return the epochs of some agents that have forked, as (agent, epoch)."""
+    return {(str(row.agent), str(row.epoch)) for row in connection.execute(_FORKED, {"agents": agents})}
+
+
+def rejected(
+    connection: Connection, agent: str, epoch: str, told: Sequence[bytes] = (), *, forked: bool, refused: bool
+) -> tuple[Rejected, ...]:
     """Return what an agent must be told was not taken: the newest refused ones, and forks of its epoch.
 
-    Those are the newest forks, and all that are among the messages `told` (hashes of header.payload).
+    Those are the newest forks, and all that are among the messages `told` (hashes of header.payload). Nothing is
+    looked for where its epoch has not forked, or nothing of it was refused.
     """
-    refused = connection.execute(_REFUSED, {"agent": agent})
-    forks = {bytes(one): None for one in connection.execute(_FORKS, {"agent": agent, "epoch": epoch}).scalars()}
-    if told:
+    found: list[Rejected] = []
+    if refused:
+        rows = connection.execute(_REFUSED, {"agent": agent})
+        found += [Rejected(bytes(row.sha256), row.reason) for row in rows]
+    forks: dict[bytes, None] = {}
+    if forked:
+        forks = {bytes(one): None for one in connection.execute(_FORKS, {"agent": agent, "epoch": epoch}).scalars()}
+    if told and forked:
         forks |= {bytes(one): None for one in connection.execute(_AMONG, {"messages": list(told)}).scalars()}
-    return (
-        *(Rejected(bytes(row.sha256), row.reason) for row in refused), *(Rejected(one, "fork") for one in forks),
-    )  # fmt: skip
+    return (*found, *(Rejected(one, "fork") for one in forks))
 
 
 def count(connection: Connection) -> int:

@@ -94,10 +94,9 @@ class Round:
         return list(self._spoke)
 
     @property
-    def contested(self) -> dict[Epoch, list[bytes]]:
-        """Return the messages of this group by epoch, where the epoch has forked: each side is told of its own."""
-        return {key: told for key, told in self._told.items()
-                if key in self._chains and self._chains[key].chain.state != State.OPEN}  # fmt: skip
+    def told(self) -> dict[Epoch, list[bytes]]:
+        """Return the messages of this group by epoch: where one has forked, each side is told of its own."""
+        return self._told
 
     def expect(self, arrived: Sequence[Authentic | Refused]) -> None:
         """Read what deciding on these needs."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from collector.store import basis
@@ -67,7 +68,12 @@ ledger = Table(
     Column("state", Text, nullable=False),  # admitted, held, fork, frozen, unreadable
     Column("reason", Text),  # why it is not admitted
     Index("ledger_agent_epoch_seq_ix", "agent", "epoch", "seq"),
-)
+    Index("ledger_sha256_ix", "sha256"),
+    Index(  # forks are few, and every receipt asks for them
+        "ledger_fork_ix", "agent", "epoch", "position",
+        sqlite_where=text("state = 'fork'"), postgresql_where=text("state = 'fork'"),
+    ),
+)  # fmt: skip
 
 ledger_bytes = Table(
     "ledger_bytes",

@@ -112,8 +112,7 @@ class EagerLedger(Ledger):
             group.expect(believed)
             outcomes = [group.refuse(one) if isinstance(one, Refused) else group.take(one) for one in believed]
             group.write()
-            for agent, epoch in group.spoke:
-                text = receipts.write(connection, self.log, agent, epoch, self.clock.wall())
+            for agent, text in receipts.write(connection, self.log, group.spoke, self.clock.wall()):
                 self.centre.broker.down(topics.receipt(agent), text)
         return Taken(tuple(outcomes), (), group.stored)
 
