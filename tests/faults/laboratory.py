@@ -24,7 +24,7 @@ from shared.intervals import Intervals
 from tests.faults.agent_program import START, STEP
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-WITHIN = 30.0  # [s]
+WITHIN = 90.0  # [s]
 
 
 def until(what: str, holds: Callable[[], object], within: float = WITHIN) -> None:
