@@ -198,6 +198,23 @@ def test_the_same_cuts_lose_receipts_where_commits_are_not_synced(laboratory: La
     assert lost > 0
 
 
+def test_a_collector_whose_disk_lied_is_found_out_by_its_gateways(laboratory: Laboratory, powercut: Path) -> None:
+    """What it has acknowledged and lost is never passed over: no gateway believes a log that became shorter."""
+    gateway, machine = laboratory.gateway("dc1-gw1", pause=0.01), Machine(laboratory.centre, powercut)
+    gateway.program.start()
+    laboratory.collector.start(**machine.start(POWERCUT_LIE="12:1000000"))
+    laboratory.collector.until("receipts", lambda: len(_acked(gateway)) >= 40, PATIENCE)
+    laboratory.collector.kill()
+    known = _acked(gateway)
+    machine.cut()
+    assert _integrity(laboratory.database) == ["ok"]
+    assert known - {text for *_, text in laboratory.ledger(gateway.name)}, "the lie cost nothing"
+    laboratory.collector.start()
+    gateway.program.until("a word", lambda: "receipt_refused" in gateway.program.said(), PATIENCE)
+    assert known <= _acked(gateway)
+    assert "the collector's database was set back" in gateway.program.said(), gateway.program.said()[-1500:]
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(6000)
 def test_two_hundred_power_cuts_at_the_collector(
