@@ -34,10 +34,13 @@ class Fleet:
                 agent.seal("intervals", reads(start, [number + at, number + at + 1], meter=f"m{number}"))
 
     def messages(self, chance: random.Random, done: Callable[[str], None]) -> list[Message]:
-        """Return everything that waits, in any order of the gateways."""
-        found = [(agent, text) for agent in self.agents.values() for text in agent.texts]
-        chance.shuffle(found)
-        return [Message(topics.batch(one.agent), text.encode(), partial(done, one.agent)) for one, text in found]
+        """Return everything that waits, each gateway's in its order and the gateways in any."""
+        turns = [agent for agent in self.agents.values() for _ in agent.texts]
+        chance.shuffle(turns)
+        rest = {agent.agent: iter(agent.texts) for agent in self.agents.values()}
+        return [
+            Message(topics.batch(one.agent), next(rest[one.agent]).encode(), partial(done, one.agent)) for one in turns
+        ]
 
 
 def storm(fleet: Fleet, chance: random.Random) -> tuple[float, list[float]]:
