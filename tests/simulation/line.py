@@ -149,7 +149,7 @@ class Line:
         if not rate:
             return
         if name in ("clone", "rollback"):
-            self.world.after(DAY * (0.3 + 0.4 * chance.random() * (self.plan.days - 1)), lambda: deed(self))
+            self.world.after(DAY * self.plan.days * (0.3 + 0.3 * chance.random()), lambda: deed(self))
             return
 
         def again() -> None:

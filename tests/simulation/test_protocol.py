@@ -288,7 +288,7 @@ class Campaign(Protocol):
     """The same, for long."""
 
 
-Protocol.TestCase.settings = settings(CALM, max_examples=8, stateful_step_count=30, derandomize=True)
+Protocol.TestCase.settings = settings(CALM, max_examples=6, stateful_step_count=25, derandomize=True)
 Campaign.TestCase.settings = settings(CALM, max_examples=EXAMPLES, stateful_step_count=50)
 test_whatever_broker_and_machines_do = Protocol.TestCase
 test_a_campaign_against_broker_and_machines = pytest.mark.soak(pytest.mark.timeout(0)(Campaign.TestCase))

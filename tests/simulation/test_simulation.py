@@ -27,26 +27,26 @@ def _silence() -> Iterator[None]:
 
 
 def test_a_seed_gives_the_same_trace_and_another_seed_another(tmp_path: Path) -> None:
-    lines = [simulate(Plan(seed, 0.25, poll=900), tmp_path / str(at)) for at, seed in enumerate((1, 1, 2))]
+    lines = [simulate(Plan(seed, 0.1, poll=900), tmp_path / str(at)) for at, seed in enumerate((1, 1, 2))]
     assert lines[0].world.trace == lines[1].world.trace != lines[2].world.trace
     assert lines[0].world.happened == lines[1].world.happened
 
 
 @pytest.mark.parametrize("seed", [3, 4])
 def test_every_law_holds_whatever_happens(seed: int, tmp_path: Path) -> None:
-    line = simulate(Plan(seed, 1, Faults(), poll=900), tmp_path)
+    line = simulate(Plan(seed, 0.6, Faults(), poll=900), tmp_path)
     assert line.releases
-    assert line.world.happened["sealed"] > 200
+    assert line.world.happened["sealed"] > 100
 
 
 def test_agents_fill_what_a_restored_collector_has_lost(tmp_path: Path) -> None:
-    line = simulate(Plan(5, 1, Faults.named(["restore=2", "drop", "agent_crash", "wipe"]), poll=900), tmp_path)
+    line = simulate(Plan(5, 0.6, Faults.named(["restore=5", "drop", "agent_crash", "wipe"]), poll=900), tmp_path)
     assert line.world.happened["the collector was restored"]
 
 
-@pytest.mark.parametrize("what", ["clone", "rollback"])
+@pytest.mark.parametrize("what", ["clone", pytest.param("rollback", marks=pytest.mark.soak)])
 def test_both_branches_of_a_gateway_are_kept_and_the_others_are_not_touched(what: str, tmp_path: Path) -> None:
-    line = simulate(Plan(1, 0.7, Faults.named([what, "drop", "agent_crash"]), poll=900), tmp_path)
+    line = simulate(Plan(1, 0.4, Faults.named([what, "drop", "agent_crash"]), poll=900), tmp_path)
     assert line.forked == {"dc1-gw1"}
 
 
