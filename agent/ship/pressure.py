@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from agent.ship.disk import translated
 from agent.ship.outbox import Outbox
 from shared.log import Log
 
@@ -77,7 +78,8 @@ class Pressure:
     def _measure(self) -> int:
         """Return the limit that holds now: that of the site file, or of the disk where that is less. [bytes]"""
         self.used, size = self.outbox.usage()
-        disk = os.statvfs(self.outbox.path.parent)
+        with translated(self.outbox.path):
+            disk = os.statvfs(self.outbox.path.parent)
         return min(self.limit, size + disk.f_bavail * disk.f_frsize)
 
     def _prune(self, limit: int) -> None:
