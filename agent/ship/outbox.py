@@ -141,8 +141,6 @@ class Outbox:
     def _row(self, query: str, values: Sequence[object] = ()) -> Any:  # noqa: ANN401 - a row of whatever columns
         return next(iter(self.rows(query, values)), None)
 
-    # -- small values ------------------------------------------------------------------------------------------------
-
     def get(self, name: str) -> Any:  # noqa: ANN401 - whatever JSON value was put
         """Return a kept value, or None."""
         row = self._row("SELECT value FROM kept WHERE name = ?", (name,))
@@ -247,8 +245,6 @@ class Outbox:
             for name, value in kept.items():
                 self._put(name, value)
 
-    # -- sending -----------------------------------------------------------------------------------------------------
-
     def waiting(self, most: int) -> list[Waiting]:
         """Return which batches are not acknowledged, oldest first, at most so many."""
         rows = self.rows(
@@ -263,7 +259,8 @@ class Outbox:
 
     def acked(self, epoch: str) -> int:
         """Return the highest sequence of an epoch that is acknowledged; 0 if none is."""
-        first = self._row("SELECT seq FROM batch WHERE acked IS NULL AND epoch = ? ORDER BY id LIMIT 1", (epoch,))
+        waiting = "batch INDEXED BY batch_waiting WHERE acked IS NULL"  # else a whole backlog is sorted
+        first = self._row(f"SELECT seq FROM {waiting} AND epoch = ? ORDER BY id LIMIT 1", (epoch,))  # noqa: S608 - a literal
         if first is not None:
             return int(first[0]) - 1
         return int(self._row("SELECT MAX(seq) FROM batch WHERE epoch = ?", (epoch,))[0] or 0)
@@ -283,8 +280,9 @@ class Outbox:
                 self._wait_again(epoch, seq)
                 self._put("followed", seen.log)
             done = self._db.execute(
-                "UPDATE batch INDEXED BY batch_waiting SET acked = ? WHERE epoch = ? AND seq <= ? AND acked IS NULL",
-                (at, epoch, seq),
+                "UPDATE batch INDEXED BY batch_waiting SET acked = ? WHERE epoch = ? AND seq <= ? AND acked IS NULL"
+                " AND id <= (SELECT id FROM batch WHERE epoch = ? AND seq <= ? ORDER BY seq DESC LIMIT 1)",
+                (at, epoch, seq, epoch, seq),
             )
             self._db.execute(
                 "INSERT OR REPLACE INTO seen (size, log, root, at) VALUES (?, ?, ?, ?)",
