@@ -317,7 +317,7 @@ class Outbox:
         lineage = [*(self.get("lineage") or []), hop]
         with self._transaction():
             self._put("lineage", lineage)
-            self._db.execute("DELETE FROM seen WHERE size > ?", (size,))
+            self._db.execute("DELETE FROM seen WHERE size > ? AND log <> ?", (size, seen.log))
             self._db.execute("UPDATE seen SET log = ?", (seen.log,))
             self._db.execute(
                 "INSERT INTO seen (size, log, root, at) SELECT ?, ?, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM seen)",

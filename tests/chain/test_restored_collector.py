@@ -143,6 +143,19 @@ def test_an_epoch_that_the_backup_does_not_know_brings_the_one_before_it_again(c
     assert not set(pair.texts()) - envelopes(late)
 
 
+def test_what_was_seen_of_a_generation_before_its_record_came_stays_seen(centre: Centre, tmp_path: Path) -> None:
+    """Found by the state machine: a receipt overtook the record, and batches reported what was then forgotten."""
+    pair = Pair(tmp_path, centre)
+    late = copied(centre, tmp_path / "backup")()
+    restored(late)
+    pair.meters(2)
+    pair.ship(late)  # it has seen nothing of the former generation, and so believes receipts of this one
+    pair.meters(40)
+    pair.connect(late)
+    pair.ship(late)
+    assert (pair.refused, pair.waiting) == ([], [])
+
+
 def test_agents_follow_when_a_newer_backup_turns_up_after_the_restore(centre: Centre, tmp_path: Path) -> None:
     pair = Pair(tmp_path, centre)
     pair.meters(20)
