@@ -36,6 +36,8 @@ def translated(path: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         kind = Damaged if code in _DAMAGE else StoreError
         raise kind(f"{path}: the outbox cannot be used: {error}; {_HINTS.get(code, RESCUE)}") from error
+    except UnicodeDecodeError as error:  # what stands in a text, or what SQLite says of one
+        raise Damaged(f"{path}: the outbox holds bytes that are no text; {RESCUE}") from error
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}; check data_dir and its owner") from error
 

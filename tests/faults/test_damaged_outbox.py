@@ -52,7 +52,7 @@ def _flipped(site: Site, folder: Path, seed: int) -> tuple[int, bool]:
     return lost, copy.salvaged
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [*range(24), 318])  # 318: SQLite's own words are no text
 def test_turned_bits_are_found_or_harmless(site: Site, tmp_path: Path, seed: int) -> None:
     _flipped(site, tmp_path / "copy", seed)
 
