@@ -151,6 +151,7 @@ def test_what_was_seen_of_a_generation_before_its_record_came_stays_seen(centre:
     pair.meters(2)
     pair.ship(late)  # it has seen nothing of the former generation, and so believes receipts of this one
     pair.meters(40)
+    late.agent("dc1-gw9")  # the log grows meanwhile
     pair.connect(late)
     pair.ship(late)
     assert (pair.refused, pair.waiting) == ([], [])
