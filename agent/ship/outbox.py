@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from agent.ship.disk import RESCUE, translated, version
 from agent.ship.mark import MarkFile, checksum
-from shared import failpoint
+from shared import failpoint, lineage
 from shared.batch import Place, Seen, head
 from shared.envelope import apart, digest, payload
 from shared.errors import Damaged, StoreError
@@ -314,11 +314,13 @@ class Outbox:
             size: Where it begins. [leaves]
             seen: The checkpoint that it begins with, under its name; kept if there is no earlier one.
         """
-        lineage = [*(self.get("lineage") or []), hop]
+        hops, of_before = [*(self.get("lineage") or []), hop], "log IN (SELECT value FROM json_each(?))"
+        logs = [row[0] for row in self.rows("SELECT DISTINCT log FROM seen")]
+        before = json.dumps([log for log in logs if lineage.number(log) < lineage.number(seen.log)])
         with self._transaction():
-            self._put("lineage", lineage)
-            self._db.execute("DELETE FROM seen WHERE size > ? AND log <> ?", (size, seen.log))
-            self._db.execute("UPDATE seen SET log = ?", (seen.log,))
+            self._put("lineage", hops)
+            self._db.execute(f"DELETE FROM seen WHERE size > ? AND {of_before}", (size, before))  # noqa: S608 - a literal
+            self._db.execute(f"UPDATE seen SET log = ? WHERE {of_before}", (seen.log, before))  # noqa: S608 - a literal
             self._db.execute(
                 "INSERT INTO seen (size, log, root, at) SELECT ?, ?, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM seen)",
                 (seen.size, seen.log, seen.root),

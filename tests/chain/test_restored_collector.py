@@ -143,11 +143,16 @@ def test_an_epoch_that_the_backup_does_not_know_brings_the_one_before_it_again(c
     assert not set(pair.texts()) - envelopes(late)
 
 
-def test_what_was_seen_of_a_generation_before_its_record_came_stays_seen(centre: Centre, tmp_path: Path) -> None:
-    """Found by the state machine: a receipt overtook the record, and batches reported what was then forgotten."""
+@pytest.mark.parametrize("twice", [False, True])
+def test_what_was_seen_of_a_generation_before_its_record_came_stays_seen(
+    centre: Centre, tmp_path: Path, *, twice: bool
+) -> None:
+    """Found by the state machine: a receipt overtook the records, and batches reported what was then forgotten."""
     pair = Pair(tmp_path, centre)
     late = copied(centre, tmp_path / "backup")()
     restored(late)
+    if twice:
+        restored(late)
     pair.meters(2)
     pair.ship(late)  # it has seen nothing of the former generation, and so believes receipts of this one
     pair.meters(40)
