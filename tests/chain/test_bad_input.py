@@ -204,7 +204,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_truncated_databases_are_refused_and_left_as_they_are(make_line: MakeLine) -> None:
+def test_a_truncated_ledger_is_refused_and_a_truncated_outbox_moved_aside(make_line: MakeLine) -> None:
     line = make_line(interval=2).commission()
     first = line.metering(line.simulate())
     line.sealed(first + 4)
@@ -212,15 +212,14 @@ def test_truncated_databases_are_refused_and_left_as_they_are(make_line: MakeLin
     assert line.agent.stop() == 0
     assert line.collector.stop() == 0
     outbox, ledger = line.folder / "agent" / "outbox.sqlite", line.folder / "collector" / "collector.db"
-    whole = {path: path.read_bytes() for path in (outbox, ledger)}
-    left = cut(outbox, 0.5), cut(ledger, 0.5)
-    refuses(1, "agent", "run", line.site, saying=("outbox.sqlite", "move it away"))
+    whole = ledger.read_bytes()
+    left, spoilt = cut(ledger, 0.5), cut(outbox, 0.5)
     refuses(1, "collector", "serve", line.central, saying=("collector.db", "restore it from a backup"))
-    assert (digest(outbox), digest(ledger)) == left
-    for path, octets in whole.items():
-        path.write_bytes(octets)
+    assert digest(ledger) == left
+    ledger.write_bytes(whole)
     assert call("collector", "ledger", "check", line.central)["good"]
     line.collector.start().says("collector_started")
-    line.agent.start().says("agent_started")
+    line.agent.start().says("outbox_salvaged").says("agent_started")
+    assert spoilt in {digest(path) for path in outbox.parent.glob("outbox.damaged-*")}
     line.sealed(int(time.time()) // 2 * 2 + 2)
     assert line.acknowledged()["waiting"] == 0
