@@ -40,6 +40,7 @@ def audit(connection: Connection, log: Log, collector_key: Verifier) -> Audit:
     trusted = _trusted(connection, collector_key)
     point = log.checkpoint(connection)
     report = Audit(point.size, point.root.hex())
+    report.failures += _pages(connection)
     removed = retention.removals(connection)
     leaves: list[bytes] = []
     for entry in _entries(connection, log, point.size):
@@ -52,6 +53,14 @@ def audit(connection: Connection, log: Log, collector_key: Verifier) -> Audit:
     elif merkle.root_of(leaves) != point.root:
         report.failures.append("the root that the log keeps is not that of its entries")
     return report
+
+
+def _pages(connection: Connection) -> list[str]:
+    """Return what SQLite finds wrong with its own file: a lost page is in no leaf, and may be one of the series."""
+    if connection.dialect.name != "sqlite":
+        return []
+    said = " ".join(str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()).split())
+    return [] if said == "ok" else [f"the database file is damaged ({said}); restore it from a backup"]
 
 
 def _trusted(connection: Connection, collector_key: Verifier) -> _Trusted:
