@@ -8,7 +8,7 @@ from tests.chain.line import Line, call, rows, said, until
 
 
 def test_a_running_agent_fills_a_collector_that_came_back_from_a_backup(make_line: Callable[..., Line]) -> None:
-    line = make_line(site_more="heartbeat_s = 1")
+    line = make_line(site_more="heartbeat_s = 1\nboundary_tolerance_ms = 950")
     line.commission()
     start = line.metering(line.simulate())
     line.sealed(start + 10)

@@ -19,6 +19,7 @@ from shared.release import Row
 from tests.chain.line import Line, Meter, call, rows, wait_for
 
 MakeLine = Callable[..., Line]
+LATE = "boundary_tolerance_ms = 950"  # no energy moves within a second of a boundary: a busy machine may read late
 SOAK = float(os.environ.get("WATTSEAL_SOAK_S", "900"))  # how long the long runs last [s]
 
 
@@ -72,7 +73,7 @@ def holds_every_kwh(found: list[Row], hours: list[int]) -> None:
 
 
 def test_every_recorded_kwh_arrives_through_restarts_and_an_outage(make_line: MakeLine, handbook: Path) -> None:
-    line = make_line(meters=(Meter(more='multiplier = "7"'),)).commission()  # the register steps by 7 Wh
+    line = make_line(meters=(Meter(more='multiplier = "7"'),), site_more=LATE).commission()  # registers step by 7 Wh
     first = replay(line, handbook)
     begin = line.metering(first)
     bounds = [begin + at * line.interval for at in range(7)]
@@ -99,7 +100,7 @@ def test_every_recorded_kwh_arrives_through_restarts_and_an_outage(make_line: Ma
 @pytest.mark.soak
 @pytest.mark.timeout(SOAK + 600)
 def test_a_long_replay_through_every_mischief(make_line: MakeLine, handbook: Path) -> None:
-    line = make_line().commission()
+    line = make_line(site_more=LATE).commission()
     first = replay(line, handbook)
     begin = line.metering(first)
     chance, end = random.Random(2), time.monotonic() + SOAK
