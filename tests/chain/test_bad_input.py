@@ -17,6 +17,8 @@ from shared.keys import FileSigner, Signer
 from tests.brokers import Mosquitto, free_port
 from tests.chain.line import Line, Meter, call, rows, said, until
 
+pytestmark = pytest.mark.clock
+
 MakeLine = Callable[..., Line]
 
 

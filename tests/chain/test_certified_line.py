@@ -13,6 +13,8 @@ from tests.chain.line import Line, call, running, said, until
 from tests.conftest import lacking
 from tests.sample_broker import Sample
 
+pytestmark = pytest.mark.clock
+
 
 class Certified(Line):
     """A line whose gateway reaches the collector through its door, and the broker by certificate."""

@@ -11,6 +11,8 @@ from shared.intervals import Block, Intervals
 from shared.registers import Register, registers
 from tests.chain.line import Line, call, rows
 
+pytestmark = pytest.mark.clock
+
 POWER = 1  # of 3600 kW [mWh/us]
 STEP = 1_000  # of the register: 1 Wh [mWh]
 SOAK = int(os.environ.get("WATTSEAL_SOAK_S", "900")) // 2 * 2  # how long the long run lasts [s]

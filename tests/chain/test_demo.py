@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.clock
+
 
 @pytest.mark.timeout(240)
 def test_the_demo_keeps_every_promise(tmp_path: Path) -> None:

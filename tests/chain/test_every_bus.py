@@ -11,6 +11,8 @@ from tests.brokers import free_port
 from tests.chain.line import Daemon, until
 from tests.commands import Ran, enrol
 
+pytestmark = pytest.mark.clock
+
 #: Meter, profile, bus, unit. A serial line has two.
 METERS = [
     ("rtu-a", "eastron-sdm630", "line", 1),

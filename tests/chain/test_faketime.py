@@ -15,6 +15,8 @@ from shared.registers import registers
 from tests.chain.line import Line, call, until
 from tests.conftest import lacking
 
+pytestmark = pytest.mark.clock
+
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 QUANTITY = "energy_active_import"
 LENGTH = 2

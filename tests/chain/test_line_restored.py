@@ -3,8 +3,12 @@
 import json
 from collections.abc import Callable
 
+import pytest
+
 from shared.release import instant
 from tests.chain.line import Line, call, rows, said, until
+
+pytestmark = pytest.mark.clock
 
 
 def test_a_running_agent_fills_a_collector_that_came_back_from_a_backup(make_line: Callable[..., Line]) -> None:

@@ -18,6 +18,8 @@ from shared import envelope
 from shared.release import Row
 from tests.chain.line import Line, Meter, call, rows, wait_for
 
+pytestmark = pytest.mark.clock
+
 MakeLine = Callable[..., Line]
 LATE = "boundary_tolerance_ms = 950"  # no energy moves within a second of a boundary: a busy machine may read late
 SOAK = float(os.environ.get("WATTSEAL_SOAK_S", "900"))  # how long the long runs last [s]

@@ -8,9 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from shared import batch, envelope, keys, receipt
 from tests.chain.line import Line, until
 from tests.conftest import lacking
+
+pytestmark = pytest.mark.clock
 
 UP, STATE, RECEIPT = (f"wattseal/v1/lab-gw1/{name}" for name in ("up/batch", "up/state", "down/receipt"))
 

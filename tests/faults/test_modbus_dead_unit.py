@@ -2,7 +2,11 @@
 
 import asyncio
 
+import pytest
+
 from tests.faults.dead_unit import on_one_endpoint, on_one_line
+
+pytestmark = pytest.mark.clock
 
 SECONDS = 8
 

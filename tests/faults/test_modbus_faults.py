@@ -23,6 +23,8 @@ from shared.errors import ReadError
 from tests.faults.modbus_kinds import ANY, CONTENT, NUMBERED, PATIENCE_S, SERIAL, content
 from tests.faults.modbus_server import HOST, LIVING, Fault, Server, on_tcp, on_terminal
 
+pytestmark = pytest.mark.clock
+
 ERRING = 9
 AT_ONCE = 12  # kinds tried side by side
 TRIALS = 20
