@@ -43,7 +43,8 @@ def unb64url(text: str) -> bytes:
         octets = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except ValueError as error:
         raise Malformed("not base64url") from error
-    if b64url(octets) != text:
+    last = (len(text) - 1) // 4 * 4 if text else 0  # padding and bits to spare are in the last group only
+    if "+" in text or "/" in text or b64url(octets[last // 4 * 3 :]) != text[last:]:
         raise Malformed("not canonical base64url")
     return octets
 

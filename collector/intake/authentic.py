@@ -4,6 +4,7 @@ Rules of this file: size before form, form before signature, signature before co
 whatever the octets are, the answer is a value and never an exception.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,7 +30,8 @@ class Authentic:
     """A batch that can be believed; `head` is None where this version cannot read its place."""
 
     text: str
-    message: bytes
+    digest: bytes  # hash of the whole string
+    message: bytes  # hash of header.payload, by which it is known again whatever its signature
     key: Key
     head: Head | None
 
@@ -75,7 +77,12 @@ def believe(
             admit.agree(head, key, topic=arrival.agent, collector=collector)
     except TrustError as error:
         return Refused(arrival, error.reason, printable(str(error)), agent)
-    return Authentic(found.text, found.message, key, head)
+    return authentic(found, key, head)
+
+
+def authentic(found: envelope.Envelope, key: Key, head: Head | None) -> Authentic:
+    """Return a batch that was believed, now or before it was stored."""
+    return Authentic(found.text, envelope.digest(found.text), hashlib.sha256(found.message).digest(), key, head)
 
 
 def _approved(enrolled: Enrolled | None, kid: str) -> Key:

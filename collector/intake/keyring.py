@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 
 from collector.intake.admit import Key, Turn
+from collector.store.prepared import Prepared
 from collector.store.schema import keyring, ledger_bytes
 from shared.keys import Verifier, from_jwk, jwk
 
@@ -17,10 +19,14 @@ ROTATED, ANNOUNCED = "rotated", "announced"
 #: Whose batches are looked at; which places they may sign is a matter of turns.
 SPEAKING = frozenset({APPROVED, ROTATED, ANNOUNCED})
 
-# Built once: to build a statement costs more than to run it.
 _AMONG = keyring.c.kid.in_(bindparam("kids", expanding=True))
-_KEYS = select(keyring).where(_AMONG, keyring.c.role == "agent")
-_BARE = select(*(one for one in keyring.c if one.name != "jwk")).where(_AMONG, keyring.c.role == "agent")
+_MEMBERS = (
+    keyring.c.kid, keyring.c.agent, keyring.c.site, keyring.c.state, keyring.c.enrolment_hash, keyring.c.since_epoch,
+    keyring.c.since_seq, keyring.c.since_position, keyring.c.until_epoch, keyring.c.until_seq,
+    keyring.c.until_position,
+)  # fmt: skip
+_KEYS = Prepared(select(*_MEMBERS, keyring.c.jwk).where(_AMONG, keyring.c.role == text("'agent'")), expands="kids")
+_BARE = Prepared(select(*_MEMBERS).where(_AMONG, keyring.c.role == text("'agent'")), expands="kids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +39,19 @@ class Enrolled:
 
 def of(connection: Connection, kids: Iterable[str]) -> dict[str, Enrolled]:
     """Return the keys of agents among some key ids, whatever their state."""
-    wanted = set(kids)
-    if not wanted:
-        return {}
-    rows = connection.execute(_KEYS, {"kids": list(wanted)})
-    return {row.kid: Enrolled(_key(row), from_jwk(json.loads(row.jwk))) for row in rows}
+    rows = _KEYS.among(connection, list(set(kids)))
+    return {row.kid: Enrolled(_key(row), _verifier(row.jwk)) for row in rows}
+
+
+@lru_cache(maxsize=10_000)
+def _verifier(written: str) -> Verifier:
+    """Return the public key of a JWK; to read one takes longer than to verify with it."""
+    return from_jwk(json.loads(written))
 
 
 def keys(connection: Connection, kids: Iterable[str]) -> dict[str, Key]:
     """Return the keys of agents among some key ids, as they stand in this transaction."""
-    wanted = set(kids)
-    if not wanted:
-        return {}
-    return {row.kid: _key(row) for row in connection.execute(_BARE, {"kids": list(wanted)})}
+    return {row.kid: _key(row) for row in _BARE.among(connection, list(set(kids)))}
 
 
 def _key(row: Any) -> Key:  # noqa: ANN401 - a row

@@ -20,6 +20,7 @@ from collector.store.engine import Store
 from shared import failpoint
 from shared.clock import Clock
 from shared.envelope import Envelope
+from shared.receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,12 @@ class Ledger:
             group.expect(believed)
             outcomes = [group.refuse(one) if isinstance(one, Refused) else group.take(one) for one in believed]
             group.write()
+            due = list(receipts.drafts(connection, self.log.collector, tail.tree, group.spoke, group.told))
             failpoint.reach("collector.before_commit")
         failpoint.reach("collector.after_commit")
         self.log.remember(tail)
         self.beyond = max(self.beyond, group.beyond)
-        return Taken(tuple(outcomes), self._receipts(group), group.stored)
+        return Taken(tuple(outcomes), self._sealed(due), group.stored)
 
     def _believe(self, arrivals: Sequence[Arrival]) -> list[Authentic | Refused]:
         apart = [authentic.apart(one) for one in arrivals]
@@ -77,13 +79,10 @@ class Ledger:
     def _verify(self, arrival: Arrival, found: Envelope, keys: dict[str, Enrolled]) -> Authentic | Refused:
         return authentic.believe(arrival, found, keys, self.log.collector)
 
-    def _receipts(self, group: Round) -> tuple[tuple[str, str], ...]:
-        if not group.spoke:
-            return ()
+    def _sealed(self, due: Sequence[Receipt]) -> tuple[tuple[str, str], ...]:
+        """Return receipts of what this program has committed as the log's leader: true whoever leads it by now."""
         now = self.clock.wall()
-        with self.store.read() as connection:
-            self.log.lead(connection)
-            return tuple(receipts.write(connection, self.log, group.spoke, now, group.told))
+        return tuple((one.agent, receipts.sealed(one, self.log.signer, now)) for one in due)
 
     def receipts(self) -> list[tuple[str, str]]:
         """Return the newest receipt of every agent, as (agent, text): what a broker is told at each connect."""

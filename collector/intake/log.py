@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from collector.store.engine import Store
+from collector.store.prepared import Prepared
 from collector.store.schema import ledger, ledger_bytes, log_head, log_node
 from shared import envelope, lineage, merkle, record
 from shared.errors import ConfigError, Fenced, StoreError
@@ -25,12 +26,13 @@ from shared.record import Record
 _HEAD = 1
 _MOST_REMEMBERED = 200_000
 
-# Built once: to build a statement costs more than to run it.
-_LOCKED = select(log_head.c.size, log_head.c.time, log_head.c.fence).with_for_update()
-_SIZE = select(log_head.c.size)
-_FENCE = select(log_head.c.fence)
-_MOVE = update(log_head).where(log_head.c.id == _HEAD)
-_ADD, _ADD_BYTES, _ADD_NODES = insert(ledger), insert(ledger_bytes), insert(log_node)
+_LOCKED = Prepared(select(log_head.c.size, log_head.c.time, log_head.c.fence).with_for_update())
+_NOW = Prepared(select(log_head.c.size, log_head.c.fence))
+_MOVE = Prepared(update(log_head).where(log_head.c.id == _HEAD))
+_ADD, _ADD_BYTES, _ADD_NODES = Prepared(insert(ledger)), Prepared(insert(ledger_bytes)), Prepared(insert(log_node))
+_NODE = Prepared(
+    select(log_node.c.hash).where(log_node.c.level == bindparam("level"), log_node.c.idx == bindparam("index"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,11 @@ class Leaf:
     """A believed string with what the ledger keeps beside it."""
 
     text: str
+    digest: bytes  # hash of the whole string
+    message: bytes  # hash of header.payload
     typ: str  # batch, record
     kind: str
     kid: str
-    message: bytes  # header.payload
     agent: str | None = None
     epoch: str | None = None
     seq: int | None = None
@@ -76,6 +79,27 @@ class Head:
     time: int
 
 
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The log at one size, as receipts prove it."""
+
+    log: str
+    size: int
+    node: merkle.Node
+
+    def checkpoint(self) -> Checkpoint:
+        """Return origin, size and root."""
+        return Checkpoint(self.log, self.size, merkle.root(self.node, self.size))
+
+    def inclusion(self, position: int) -> list[bytes]:
+        """Return the proof that a leaf stands in it."""
+        return merkle.inclusion(self.node, position, self.size)
+
+    def consistency(self, old: int) -> list[bytes]:
+        """Return the proof that it continues an older one."""
+        return merkle.consistency(self.node, old, self.size)
+
+
 class Tail:
     """The end of the log, held by one write transaction; what is added gets the next positions."""
 
@@ -91,7 +115,7 @@ class Tail:
     def add(self, leaf: Leaf) -> int:
         """Return the position of a new leaf; it is written with the next `flush`."""
         position, leaf_hash = self.size, merkle.leaf_hash(leaf.text.encode("ascii"))
-        for level, index, value in merkle.grown(self._at, position, leaf_hash):
+        for level, index, value in merkle.grown(self.node, position, leaf_hash):
             self.nodes[level, index] = value
             self._fresh.append({"level": level, "idx": index, "hash": value})
         self._rows.append(self._row(leaf, position, leaf_hash))
@@ -99,13 +123,19 @@ class Tail:
         self.size += 1
         return position
 
-    def _at(self, level: int, index: int) -> bytes:
+    def node(self, level: int, index: int) -> bytes:
+        """Return a node of the tree with what was added."""
         return self.nodes.get((level, index)) or self._node(level, index)
+
+    @property
+    def tree(self) -> "Tree":
+        """Return the tree with what was added."""
+        return Tree(self.log.id, self.size, self.node)
 
     def _row(self, leaf: Leaf, position: int, leaf_hash: bytes) -> dict[str, object]:
         return {
-            "position": position, "leaf_hash": leaf_hash, "sha256": envelope.digest(leaf.text),
-            "message_hash": message_hash(leaf.message), "typ": leaf.typ, "kind": leaf.kind, "agent": leaf.agent,
+            "position": position, "leaf_hash": leaf_hash, "sha256": leaf.digest,
+            "message_hash": leaf.message, "typ": leaf.typ, "kind": leaf.kind, "agent": leaf.agent,
             "epoch": leaf.epoch, "seq": leaf.seq, "prev": leaf.prev, "kid": leaf.kid, "received_at": self.time,
             "state": leaf.state, "reason": leaf.reason,
         }  # fmt: skip
@@ -114,10 +144,10 @@ class Tail:
         """Write what was added, and the head."""
         if not self._rows:
             return
-        self.connection.execute(_ADD, self._rows)
-        self.connection.execute(_ADD_BYTES, self._bytes)
-        self.connection.execute(_ADD_NODES, self._fresh)
-        self.connection.execute(_MOVE, {"size": self.size, "time": self.time})
+        _ADD.run(self.connection, self._rows)
+        _ADD_BYTES.run(self.connection, self._bytes)
+        _ADD_NODES.run(self.connection, self._fresh)
+        _MOVE.run(self.connection, [{"size": self.size, "time": self.time}])
         self._rows, self._bytes, self._fresh = [], [], []
 
 
@@ -156,9 +186,9 @@ class Log:
         Raises:
             Fenced: another collector has taken the log over.
         """
-        size, time, fence = connection.execute(_LOCKED).one()
-        self._lead(fence)
-        return Tail(connection, self, Head(size, time), now)
+        [head] = _LOCKED.rows(connection)
+        self._lead(head.fence)
+        return Tail(connection, self, Head(head.size, head.time), now)
 
     def lead(self, connection: Connection) -> None:
         """Make sure that this program may still speak for the log: nothing is signed before.
@@ -166,7 +196,7 @@ class Log:
         Raises:
             Fenced: another collector has taken the log over.
         """
-        self._lead(connection.execute(_FENCE).scalar_one())
+        self._lead(_NOW.rows(connection)[0].fence)
 
     def _lead(self, fence: int) -> None:
         if fence != self.fence:
@@ -180,9 +210,8 @@ class Log:
 
         The caller's transaction must commit, or this object is of no use any more.
         """
-        fence = connection.execute(_LOCKED).one().fence + 1
-        number = lineage.number(origin)
-        connection.execute(_MOVE, {"log": origin, "generation": number, "fence": fence})
+        fence = _LOCKED.rows(connection)[0].fence + 1
+        _MOVE.run(connection, [{"log": origin, "generation": lineage.number(origin), "fence": fence}])
         self.id, self.fence = origin, fence
 
     def append(self, connection: Connection, leaves: Iterable[Leaf], now: int) -> list[int]:
@@ -209,8 +238,7 @@ class Log:
         signer = signer or self.signer
         tail.time += 1  # two equal statements are two records
         text = record.seal(Record(self.collector, self.id, kind, tail.time, by, body), signer)
-        message = text[: text.rindex(".")].encode("ascii")
-        return tail.add(Leaf(text, "record", kind, signer.kid, message))
+        return tail.add(record_leaf(text, kind, signer.kid))
 
     def remember(self, tail: Tail) -> None:
         """Keep a tail's nodes at hand; to be called only once its transaction has committed."""
@@ -228,17 +256,16 @@ class Log:
         return find
 
     def _stored(self, connection: Connection, level: int, index: int) -> bytes:
-        place = and_(log_node.c.level == level, log_node.c.idx == index)
-        found = connection.execute(select(log_node.c.hash).where(place)).scalar_one_or_none()
-        if found is None:
+        found = _NODE.rows(connection, {"level": level, "index": index})
+        if not found:
             raise StoreError(
                 f"log {self.id}: node {index} of level {level} is lost; restore the database from a backup"
             )
-        return bytes(found)
+        return bytes(found[0].hash)
 
     def size(self, connection: Connection) -> int:
         """Return the number of leaves."""
-        return int(connection.execute(_SIZE).scalar_one())
+        return int(_NOW.rows(connection)[0].size)
 
     def size_at(self, connection: Connection, time: int) -> int:
         """Return the size that the log had at a time. [UTC us]"""
@@ -247,18 +274,21 @@ class Log:
         position = found.scalar_one_or_none()
         return 0 if position is None else int(position) + 1
 
+    def tree(self, connection: Connection, size: int | None = None) -> Tree:
+        """Return the tree of a size; the newest where none is given."""
+        return Tree(self.id, self.size(connection) if size is None else size, self.node(connection))
+
     def checkpoint(self, connection: Connection, size: int | None = None) -> Checkpoint:
         """Return origin, size and root; of the newest tree where no size is given."""
-        size = self.size(connection) if size is None else size
-        return Checkpoint(self.id, size, merkle.root(self.node(connection), size))
+        return self.tree(connection, size).checkpoint()
 
     def inclusion(self, connection: Connection, position: int, size: int) -> list[bytes]:
         """Return the proof that a leaf stands in the tree of that size."""
-        return merkle.inclusion(self.node(connection), position, size)
+        return self.tree(connection, size).inclusion(position)
 
     def consistency(self, connection: Connection, old: int, new: int) -> list[bytes]:
         """Return the proof that the tree of the new size continues that of the old."""
-        return merkle.consistency(self.node(connection), old, new)
+        return self.tree(connection, new).consistency(old)
 
     def entry(self, connection: Connection, position: int) -> Entry | None:
         """Return one entry, None where the log is shorter."""
@@ -277,9 +307,10 @@ class Log:
         return [Entry(**row) for row in rows.mappings()]
 
 
-def message_hash(message: bytes) -> bytes:
-    """Return the hash of header.payload, by which a message is known again whatever its signature."""
-    return hashlib.sha256(message).digest()
+def record_leaf(text: str, kind: str, kid: str) -> Leaf:
+    """Return the leaf of a record."""
+    message = text[: text.rindex(".")].encode("ascii")
+    return Leaf(text, envelope.digest(text), hashlib.sha256(message).digest(), "record", kind, kid)
 
 
 def month(time: int) -> int:

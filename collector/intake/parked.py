@@ -7,8 +7,9 @@ only by whoever sets it aside again.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from collector.store.prepared import Prepared
 from collector.store.schema import parked
 from shared.batch import Head
 
@@ -16,11 +17,15 @@ from shared.batch import Head
 MOST = 1000
 MOST_BYTES = 64 * 1024 * 1024
 
-# Built once: to build a statement costs more than to run it.
-_AGENTS: BindParameter[str] = bindparam("agents", expanding=True)
-_OF_AGENTS = select(parked.c.message_hash, parked.c.agent, parked.c.epoch, parked.c.seq, parked.c.size).where(
-    parked.c.agent.in_(_AGENTS)
+_OF_AGENTS = Prepared(
+    select(parked.c.message_hash, parked.c.agent, parked.c.epoch, parked.c.seq, parked.c.size).where(
+        parked.c.agent.in_(bindparam("agents", expanding=True))
+    ),
+    expands="agents",
 )
+_FETCH = Prepared(select(parked.c.jws).where(parked.c.message_hash == bindparam("message")))
+_SET_ASIDE = Prepared(insert(parked))
+_TAKE_AWAY = Prepared(delete(parked).where(parked.c.message_hash == bindparam("message")))
 
 
 class Spot(NamedTuple):
@@ -43,7 +48,7 @@ class Parked:
     def expect(self, agents: Iterable[str]) -> None:
         """Read what waits of some agents."""
         self._waiting = {agent: {} for agent in agents}
-        for row in self.connection.execute(_OF_AGENTS, {"agents": list(self._waiting)}):
+        for row in _OF_AGENTS.among(self.connection, list(self._waiting)):
             self._waiting[row.agent][bytes(row.message_hash)] = Spot(row.epoch, row.seq, row.size)
 
     def of(self, agent: str) -> Mapping[bytes, Spot]:
@@ -89,12 +94,12 @@ class Parked:
         if fresh is not None:
             return str(fresh["jws"])
         self._gone.append(message)
-        query = select(parked.c.jws).where(parked.c.message_hash == message)
-        return str(self.connection.execute(query).scalar_one())
+        [row] = _FETCH.rows(self.connection, {"message": message})
+        return str(row.jws)
 
     def write(self) -> None:
         """Write what has changed."""
         if self._gone:
-            self.connection.execute(delete(parked).where(parked.c.message_hash.in_(self._gone)))
+            _TAKE_AWAY.run(self.connection, [{"message": message} for message in self._gone])
         if self._fresh:
-            self.connection.execute(insert(parked), list(self._fresh.values()))
+            _SET_ASIDE.run(self.connection, list(self._fresh.values()))

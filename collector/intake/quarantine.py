@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
 from collector.intake.authentic import Refused
+from collector.store.prepared import Prepared
 from collector.store.schema import ledger, quarantine
 from shared.receipt import Rejected
 
@@ -16,31 +17,37 @@ _BEGINNING = 4096
 _OVERSIZE = 262_144
 _MOST_TOLD = 16
 
-# Built once: to build a statement costs more than to run it.
-_REFUSED = (
+_REFUSED = Prepared(
     select(quarantine.c.sha256, quarantine.c.reason)
     .where(quarantine.c.agent_topic == bindparam("agent"))
     .where(~select(ledger.c.sha256).where(ledger.c.sha256 == quarantine.c.sha256).exists())
     .order_by(quarantine.c.id.desc())
     .limit(_MOST_TOLD)
 )
-_WHOSE = (
-    select(quarantine.c.agent_topic).where(quarantine.c.agent_topic.in_(bindparam("agents", expanding=True))).distinct()
+_WHOSE = Prepared(
+    select(quarantine.c.agent_topic)
+    .where(quarantine.c.agent_topic.in_(bindparam("agents", expanding=True)))
+    .distinct(),
+    expands="agents",
 )
-_FORKED = (
+_FORKED = Prepared(
     select(ledger.c.agent, ledger.c.epoch)
     .where(ledger.c.agent.in_(bindparam("agents", expanding=True)), ledger.c.state == text("'fork'"))
-    .distinct()
+    .distinct(),
+    expands="agents",
 )
-_FORKS = (
+_FORKS = Prepared(
     select(ledger.c.sha256)
     .where(ledger.c.agent == bindparam("agent"), ledger.c.epoch == bindparam("epoch"))
     .where(ledger.c.state == text("'fork'"))
     .order_by(ledger.c.position.desc())
     .limit(_MOST_TOLD)
 )
-_AMONG = select(ledger.c.sha256).where(
-    ledger.c.message_hash.in_(bindparam("messages", expanding=True)), ledger.c.state == "fork"
+_AMONG = Prepared(
+    select(ledger.c.sha256).where(
+        ledger.c.message_hash.in_(bindparam("messages", expanding=True)), ledger.c.state == text("'fork'")
+    ),
+    expands="messages",
 )
 
 
@@ -81,12 +88,12 @@ def _bound(connection: Connection) -> None:
 
 def refused_of(connection: Connection, agents: Sequence[str]) -> set[str]:
     """Return the agents among some of which anything was refused."""
-    return {str(one) for one in connection.execute(_WHOSE, {"agents": agents}).scalars()}
+    return {str(row.agent_topic) for row in _WHOSE.among(connection, agents)}
 
 
 def forked_of(connection: Connection, agents: Sequence[str]) -> set[tuple[str, str]]:
     """Return the epochs of some agents that have forked, as (agent, epoch)."""
-    return {(str(row.agent), str(row.epoch)) for row in connection.execute(_FORKED, {"agents": agents})}
+    return {(str(row.agent), str(row.epoch)) for row in _FORKED.among(connection, agents)}
 
 
 def rejected(
@@ -99,13 +106,12 @@ def rejected(
     """
     found: list[Rejected] = []
     if refused:
-        rows = connection.execute(_REFUSED, {"agent": agent})
-        found += [Rejected(bytes(row.sha256), row.reason) for row in rows]
+        found += [Rejected(bytes(row.sha256), row.reason) for row in _REFUSED.rows(connection, {"agent": agent})]
     forks: dict[bytes, None] = {}
     if forked:
-        forks = {bytes(one): None for one in connection.execute(_FORKS, {"agent": agent, "epoch": epoch}).scalars()}
+        forks = {bytes(row.sha256): None for row in _FORKS.rows(connection, {"agent": agent, "epoch": epoch})}
     if told and forked:
-        forks |= {bytes(one): None for one in connection.execute(_AMONG, {"messages": list(told)}).scalars()}
+        forks |= {bytes(row.sha256): None for row in _AMONG.among(connection, told)}
     return (*found, *(Rejected(one, "fork") for one in forks))
 
 

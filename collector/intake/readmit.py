@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 
 from collector.intake import succession
 from collector.intake.keyring import APPROVED
-from collector.intake.log import Leaf, Log
+from collector.intake.log import Log, record_leaf
 from collector.store.engine import Store
 from collector.store.schema import keyring
 from shared import envelope, record
@@ -42,7 +42,7 @@ def readmit(store: Store, log: Log, text: str, now: int) -> bool:
             return False
         tail = log.tail(connection, now)
         parts = envelope.apart(text)
-        position = tail.add(Leaf(text, "record", "enrolment", parts.kid, parts.message))
+        position = tail.add(record_leaf(text, "enrolment", parts.kid))
         tail.flush()
         connection.execute(
             insert(keyring).values(

@@ -1,27 +1,33 @@
-"""Receipts: the collector's word of what it holds, with proofs; made only after the commit (WIRE.md section 4)."""
+"""Receipts: the collector's word of what it holds, with proofs; signed only after the commit (WIRE.md section 4)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from collector.intake import quarantine
-from collector.intake.log import Log
+from collector.intake.log import Log, Tree
+from collector.store.prepared import Prepared
 from collector.store.schema import agent as agents
 from collector.store.schema import chain, parked
 from shared import receipt
 from shared.errors import ConfigError
-from shared.receipt import MOST_MISSING, Checkpoint, Consistency, Receipt
+from shared.keys import Signer
+from shared.receipt import MOST_MISSING, Checkpoint, Consistency, Receipt, Rejected
 
-# Built once: to build a statement costs more than to run it.
 _AGENTS: BindParameter[str] = bindparam("agents", expanding=True)
-_HEADS = select(chain.c.agent, chain.c.epoch, chain.c.seq, chain.c.hash, chain.c.last_position).where(
-    chain.c.agent.in_(_AGENTS)
+_HEADS = Prepared(
+    select(chain.c.agent, chain.c.epoch, chain.c.seq, chain.c.hash, chain.c.last_position).where(
+        chain.c.agent.in_(_AGENTS)
+    ),
+    expands="agents",
 )
 _EPOCH = select(agents.c.epoch).where(agents.c.agent == bindparam("agent"))
-_SEEN = select(agents.c.agent, agents.c.seen_size).where(agents.c.agent.in_(_AGENTS))
-_WAITING = (
-    select(parked.c.agent, parked.c.epoch, parked.c.seq).where(parked.c.agent.in_(_AGENTS)).order_by(parked.c.seq)
+_SEEN = Prepared(select(agents.c.agent, agents.c.seen_size).where(agents.c.agent.in_(_AGENTS)), expands="agents")
+_WAITING = Prepared(
+    select(parked.c.agent, parked.c.epoch, parked.c.seq).where(parked.c.agent.in_(_AGENTS)).order_by(parked.c.seq),
+    expands="agents",
 )
 _AHEAD = (
     select(parked.c.seq)
@@ -76,51 +82,68 @@ def write(
         now: Time. [UTC us]
         told: Messages by epoch; forks among them are named in any case.
     """
-    point = log.checkpoint(connection)
+    for due in drafts(connection, log.collector, log.tree(connection), epochs, told):
+        yield due.agent, sealed(due, log.signer, now)
+
+
+def sealed(due: Receipt, signer: Signer, now: int) -> str:
+    """Return a drafted receipt as signed, once what it says is durable. now: [UTC us]"""
+    return receipt.seal(replace(due, time=now), signer)
+
+
+def drafts(
+    connection: Connection, collector: str, tree: Tree, epochs: Sequence[Epoch], told: Mapping[Epoch, Sequence[bytes]]
+) -> Iterator[Receipt]:
+    """Give the receipts for some epochs as this transaction sees them, not signed and without their time.
+
+    Args:
+        connection: A transaction; a write transaction has written all that receipts shall know.
+        collector: Whose receipts they are.
+        tree: The log as it stands in the transaction.
+        epochs: Agent and epoch.
+        told: As for `write`.
+    """
+    point = tree.checkpoint()
     for first in range(0, len(epochs), _AT_ONCE):
         some = epochs[first : first + _AT_ONCE]
         known = _Known(connection, {agent for agent, _ in some})
         for epoch in some:
-            yield epoch[0], _seal(connection, log, epoch, now, point, known, told.get(epoch, ()))
+            rejected = _rejected(connection, epoch, known, told.get(epoch, ()))
+            yield _draft(collector, tree, point, epoch, known, rejected)
 
 
 class _Known:
     """What receipts say of some agents, read at once."""
 
     def __init__(self, connection: Connection, names: Iterable[str]) -> None:
-        some = {"agents": list(names)}
+        some = list(names)
         self.heads = {
             (row.agent, row.epoch): _Head(row.seq, bytes(row.hash), row.last_position)
-            for row in connection.execute(_HEADS, some)
+            for row in _HEADS.among(connection, some)
         }
-        self.seen = {row.agent: row.seen_size for row in connection.execute(_SEEN, some)}
+        self.seen = {row.agent: row.seen_size for row in _SEEN.among(connection, some)}
         self.waiting: dict[Epoch, list[int]] = {}
-        for row in connection.execute(_WAITING, some):
+        for row in _WAITING.among(connection, some):
             self.waiting.setdefault((row.agent, row.epoch), []).append(row.seq)
-        self.refused = quarantine.refused_of(connection, some["agents"])
-        self.forked = quarantine.forked_of(connection, some["agents"])
+        self.refused = quarantine.refused_of(connection, some)
+        self.forked = quarantine.forked_of(connection, some)
 
 
-def _seal(
-    connection: Connection, log: Log, epoch: Epoch, now: int, point: Checkpoint, known: _Known, told: Sequence[bytes]
-) -> str:
+def _rejected(connection: Connection, epoch: Epoch, known: _Known, told: Sequence[bytes]) -> tuple[Rejected, ...]:
+    forked, refused = epoch in known.forked, epoch[0] in known.refused
+    return quarantine.rejected(connection, *epoch, told, forked=forked, refused=refused)
+
+
+def _draft(
+    collector: str, tree: Tree, point: Checkpoint, epoch: Epoch, known: _Known, rejected: tuple[Rejected, ...]
+) -> Receipt:
     head, seen = known.heads.get(epoch, _NOTHING), known.seen.get(epoch[0])
-    path = [] if head.position is None else log.inclusion(connection, head.position, point.size)
+    path = () if head.position is None else tuple(tree.inclusion(head.position))
     ahead = [seq for seq in known.waiting.get(epoch, ()) if seq > head.seq]
-    rejected = quarantine.rejected(
-        connection, *epoch, told, forked=epoch in known.forked, refused=epoch[0] in known.refused
-    )  # fmt: skip
-    proof = (
-        None
-        if seen is None or seen > point.size
-        else Consistency(seen, tuple(log.consistency(connection, seen, point.size)))
-    )
-    return receipt.seal(
-        Receipt(
-            log.collector, log.id, *epoch, head.seq, head.hash, head.position, now, tuple(holes(head.seq, ahead)),
-            rejected, point, tuple(path), proof,
-        ),
-        log.signer,
+    proof = None if seen is None or seen > tree.size else Consistency(seen, tuple(tree.consistency(seen)))
+    return Receipt(
+        collector, tree.log, *epoch, head.seq, head.hash, head.position, 0, tuple(holes(head.seq, ahead)), rejected,
+        point, path, proof,
     )  # fmt: skip
 
 

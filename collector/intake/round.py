@@ -6,32 +6,41 @@ changes is kept here, so that the next arrival sees it, and written at the end i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, insert, select, update
 
 from collector.intake import admit, authentic, keyring, quarantine
 from collector.intake.admit import Chain, Decision, Opening, State, Verdict
 from collector.intake.authentic import Arrival, Authentic, Refused, printable
-from collector.intake.log import Leaf, Log, Tail, message_hash
+from collector.intake.log import Leaf, Log, Tail
 from collector.intake.parked import Parked
 from collector.intake.turns import KIND, Turns
 from collector.store import schema
+from collector.store.prepared import Prepared
 from shared import batch, envelope, lineage
 from shared.batch import Config, Head, Place, Seen
 from shared.errors import Malformed
 
 Epoch = tuple[str, str]
 
-# Built once: to build a statement costs more than to run it.
 _AGENTS: BindParameter[str] = bindparam("agents", expanding=True)
 _MESSAGES = schema.ledger.c.message_hash
-_KNOWN = select(_MESSAGES).where(_MESSAGES.in_(bindparam("hashes", expanding=True)))
-_CHAINS = select(schema.chain).where(schema.chain.c.agent.in_(_AGENTS))
-_SPEAKERS = select(schema.agent).where(schema.agent.c.agent.in_(_AGENTS))
-_MOVE_CHAIN = update(schema.chain).where(
-    and_(schema.chain.c.agent == bindparam("a"), schema.chain.c.epoch == bindparam("e"))
+_KNOWN = Prepared(select(_MESSAGES).where(_MESSAGES.in_(bindparam("hashes", expanding=True))), expands="hashes")
+_CHAINS = Prepared(select(schema.chain).where(schema.chain.c.agent.in_(_AGENTS)), expands="agents")
+_SPEAKERS = Prepared(select(schema.agent).where(schema.agent.c.agent.in_(_AGENTS)), expands="agents")
+_ADD_CHAIN, _ADD_SPEAKER = Prepared(insert(schema.chain)), Prepared(insert(schema.agent))
+_MOVE_CHAIN = Prepared(
+    update(schema.chain).where(and_(schema.chain.c.agent == bindparam("a"), schema.chain.c.epoch == bindparam("e")))
 )
-_HEARD = update(schema.agent).where(schema.agent.c.agent == bindparam("a"))
+_HEARD = Prepared(update(schema.agent).where(schema.agent.c.agent == bindparam("a")))
+_PLACE = Prepared(
+    select(schema.ledger.c.sha256, schema.ledger.c.state).where(
+        schema.ledger.c.agent == bindparam("agent"),
+        schema.ledger.c.epoch == bindparam("epoch"),
+        schema.ledger.c.seq == bindparam("seq"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +113,8 @@ class Round:
         batches = [one for one in arrived if isinstance(one, Authentic)]
         if not batches:
             return
-        hashes = [message_hash(one.message) for one in batches]
-        self._known.update(bytes(one) for one in self.connection.execute(_KNOWN, {"hashes": hashes}).scalars())
+        hashes = [one.message for one in batches]
+        self._known.update(bytes(row.message_hash) for row in _KNOWN.among(self.connection, hashes))
         self._keys.expect(batches)
         agents = {one.key.agent for one in batches}
         self._read_chains(agents)
@@ -113,16 +122,14 @@ class Round:
         self._parked.expect(agents)
 
     def _read_chains(self, agents: set[str]) -> None:
-        for row in self.connection.execute(_CHAINS, {"agents": list(agents)}):
+        for row in _CHAINS.among(self.connection, list(agents)):
             known = Chain(row.seq, bytes(row.hash), row.state)
             self._chains[row.agent, row.epoch] = _Row(
                 known, row.kid, row.first_position, row.last_position, row.started_at, fresh=False
             )
 
     def _read_speakers(self, agents: set[str]) -> None:
-        if not agents:
-            return
-        for row in self.connection.execute(_SPEAKERS, {"agents": list(agents)}):
+        for row in _SPEAKERS.among(self.connection, list(agents)):
             self._speakers[row.agent] = _Speaker(row.site, row.epoch, row.seen_size, row.followed, fresh=False)
 
     def refuse(self, refused: Refused) -> Outcome:
@@ -149,26 +156,34 @@ class Round:
             self._owe((one.head.agent, one.head.epoch))
             return outcome
         self._hear(one.head, outcome)
-        self._told.setdefault((one.head.agent, one.head.epoch), []).append(message_hash(one.message))
+        self._told.setdefault((one.head.agent, one.head.epoch), []).append(one.message)
         if outcome.verdict == "stored":
             self._follow((one.head.agent, one.head.epoch))
             self._follow_fork(one.head, outcome)
         return outcome
 
     def _unreadable(self, one: Authentic) -> Outcome:
-        message = message_hash(one.message)
+        message = one.message
         if message in self._known:
             return Outcome("repeated", agent=one.key.agent)
         self._known.add(message)
         reason = "its place in its chain is not written as this version knows it"
         leaf = Leaf(
-            one.text, "batch", "?", one.key.kid, one.message, one.key.agent, state=State.UNREADABLE, reason=reason
+            one.text,
+            one.digest,
+            one.message,
+            "batch",
+            "?",
+            one.key.kid,
+            one.key.agent,
+            state=State.UNREADABLE,
+            reason=reason,
         )
         self.stored += 1
         return Outcome("stored", reason, one.key.agent, position=self.tail.add(leaf), state=State.UNREADABLE)
 
     def _decide(self, one: Authentic, head: Head) -> Outcome:
-        message, row = message_hash(one.message), self._chains.get((head.agent, head.epoch))
+        message, row = one.message, self._chains.get((head.agent, head.epoch))
         opening = self._opening(one, head) if row is None and head.seq == 1 else None
         chain, repeated = row.chain if row else None, message in self._known
         forked = not repeated and chain is not None and self._continues_a_fork(head, chain)
@@ -192,11 +207,13 @@ class Round:
         """Return whether what a batch names as its predecessor is kept as a fork of its epoch."""
         if chain.state == State.OPEN or head.prev == chain.hash:
             return False
-        self.tail.flush()  # the fork may be one of this very group
-        ledger = schema.ledger
-        place = and_(ledger.c.agent == head.agent, ledger.c.epoch == head.epoch, ledger.c.seq == head.seq - 1)
-        found = self.connection.execute(select(ledger.c.sha256, ledger.c.state).where(place))
+        found = self._at(head.agent, head.epoch, head.seq - 1)
         return any(bytes(row.sha256) == head.prev and row.state == State.FORK for row in found)
+
+    def _at(self, agent: str, epoch: str, seq: int) -> list[Any]:
+        """Return what the ledger has at a place."""
+        self.tail.flush()  # it may be one of this very group
+        return _PLACE.rows(self.connection, {"agent": agent, "epoch": epoch, "seq": seq})
 
     def _opening(self, one: Authentic, head: Head) -> Opening:
         previous = _previous(one.text)
@@ -223,16 +240,13 @@ class Round:
         return self._chains[agent, previous.epoch].chain.seq == previous.seq and self._is_admitted(agent, previous)
 
     def _is_admitted(self, agent: str, previous: Place) -> bool:
-        self.tail.flush()  # the place may be one of this very group
-        ledger = schema.ledger
-        place = and_(ledger.c.agent == agent, ledger.c.epoch == previous.epoch, ledger.c.seq == previous.seq)
-        found = self.connection.execute(select(ledger.c.sha256, ledger.c.state).where(place))
+        found = self._at(agent, previous.epoch, previous.seq)
         return any(bytes(row.sha256) == previous.hash and row.state == State.ADMITTED for row in found)
 
     def _append(self, one: Authentic, head: Head, decision: Decision) -> int:
         kind = printable(head.kind, 40)
-        leaf = Leaf(one.text, "batch", kind, one.key.kid, one.message, head.agent, head.epoch, head.seq, head.prev,
-                    decision.state, decision.reason)  # fmt: skip
+        leaf = Leaf(one.text, one.digest, one.message, "batch", kind, one.key.kid, head.agent, head.epoch, head.seq,
+                    head.prev, decision.state, decision.reason)  # fmt: skip
         position, key = self.tail.add(leaf), (head.agent, head.epoch)
         self.stored += 1
         row = self._chains.get(key)
@@ -240,10 +254,10 @@ class Round:
             row.chain, row.moved = admit.after_fork(row.chain), True
         elif row is None:
             state = State.OPEN if decision.state == State.ADMITTED else State.HELD
-            chain = Chain(1, envelope.digest(one.text), state)
+            chain = Chain(1, one.digest, state)
             self._chains[key] = _Row(chain, one.key.kid, position, position, self.tail.time, fresh=True)
         else:
-            row.chain = Chain(head.seq, envelope.digest(one.text), row.chain.state)
+            row.chain = Chain(head.seq, one.digest, row.chain.state)
             row.last, row.moved = position, True
         return position
 
@@ -336,20 +350,20 @@ class Round:
         fresh = [_chain_row(key, row) for key, row in self._chains.items() if row.fresh]
         moved = [_chain_row(key, row) for key, row in self._chains.items() if row.moved and not row.fresh]
         if fresh:
-            self.connection.execute(insert(schema.chain), fresh)
+            _ADD_CHAIN.run(self.connection, fresh)
         if moved:
             rows = [{"a": row.pop("agent"), "e": row.pop("epoch"), **row} for row in moved]
-            self.connection.execute(_MOVE_CHAIN, rows)
+            _MOVE_CHAIN.run(self.connection, rows)
 
     def _write_speakers(self) -> None:
         heard = {name: one for name, one in sorted(self._speakers.items()) if one.heard}
         fresh = [self._speaker_row(name, one) for name, one in heard.items() if one.fresh]
         known = [self._speaker_row(name, one) for name, one in heard.items() if not one.fresh]
         if fresh:
-            self.connection.execute(insert(schema.agent), fresh)
+            _ADD_SPEAKER.run(self.connection, fresh)
         if known:
             rows = [{"a": row.pop("agent"), **row} for row in known]
-            self.connection.execute(_HEARD, rows)
+            _HEARD.run(self.connection, rows)
 
     def _speaker_row(self, name: str, one: _Speaker) -> dict[str, object]:
         return {

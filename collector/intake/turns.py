@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
-from collector.intake import admit, keyring
+from collector.intake import admit, authentic, keyring
 from collector.intake.admit import Key, State, Turn
 from collector.intake.authentic import Authentic, Refused
 from collector.intake.keyring import ANNOUNCED, APPROVED, ROTATED, SPEAKING, Enrolled
@@ -132,6 +132,6 @@ def hand_over_in(connection: Connection, agent: str, epoch: str, now: int) -> No
     for row in connection.execute(query.order_by(ledger.c.position)).all():
         found = envelope.apart(str(row.jws))
         key, head = keyring.keys(connection, [found.kid])[found.kid], batch.head(envelope.payload(found))
-        one, turns = Authentic(found.text, found.message, key, head), Turns(connection)
+        one, turns = authentic.authentic(found, key, head), Turns(connection)
         turns.expect([one])
         turns.hand_over(one, head, row.position, now)

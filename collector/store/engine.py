@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
+from collector.store import prepared
 from shared.errors import ConfigError, StoreError
 
 SQLITE_FILE = "collector.db"
@@ -36,6 +37,7 @@ class Store:
 
     def __init__(self, engine: Engine, name: str, data_dir: Path) -> None:
         self.engine, self.name, self.data_dir = engine, name, data_dir
+        self._writing = engine.execution_options(**{_WRITE: True})
         self._one_writer = threading.RLock()
 
     @property
@@ -50,10 +52,8 @@ class Store:
         Raises:
             StoreError: the database refuses.
         """
-        with self._one_writer, self._translated(), self.engine.connect() as connection:
-            alone = connection.execution_options(**{_WRITE: True})
-            with alone.begin():
-                yield alone
+        with self._one_writer, self._translated(), self._writing.connect() as connection, connection.begin():
+            yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -144,7 +144,7 @@ def _prepare(connection: SqliteConnection, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     alone = connection.get_execution_options().get(_WRITE, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if alone else "BEGIN")
+    prepared.plain(connection, "BEGIN IMMEDIATE" if alone else "BEGIN")
 
 
 def _postgresql(url: str, data_dir: Path) -> Store:
@@ -163,4 +163,4 @@ def _postgresql(url: str, data_dir: Path) -> Store:
 
 def _isolate(connection: Connection) -> None:
     if not connection.get_execution_options().get(_WRITE, False):
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        prepared.plain(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

@@ -1,7 +1,9 @@
 """Signatures: ours are believed by others, and anything else is refused by name."""
 
+import base64
 import hashlib
 import shutil
+import string
 import subprocess
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from shared.keys import P256_ORDER, Algorithm, b64url, unb64url
 ES256, ED25519 = keys.generate(), keys.generate("Ed25519")
 RING = {one.kid: one.verifier for one in (ES256, ED25519)}
 PAYLOAD = '{"v":1}'
+ALPHABET = string.ascii_letters + string.digits + "-_"
 
 
 @pytest.mark.parametrize("alg", ["ES256", "Ed25519"])
@@ -152,3 +155,24 @@ def test_the_credential_of_systemd_comes_first(tmp_path: Path, monkeypatch: pyte
 def test_the_digest_covers_the_signature() -> None:
     text = seal(PAYLOAD, BATCH, ES256)
     assert envelope.digest(text) == hashlib.sha256(text.encode()).digest()
+
+
+SPELLINGS = st.one_of(
+    st.binary(max_size=40).map(b64url),
+    st.text("AQgwZ-_+/=", max_size=9),
+    st.tuples(st.binary(max_size=9).map(b64url), st.text("AB-_+/=\n ", max_size=3)).map("".join),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(SPELLINGS)
+def test_octets_have_one_spelling(text: str) -> None:
+    """What is read is written back as the same text; anything else is refused."""
+    try:
+        octets = unb64url(text)
+    except Malformed:
+        padded = text + "=" * (-len(text) % 4)
+        lenient = base64.urlsafe_b64decode(padded) if set(text) <= set(ALPHABET) and len(text) % 4 != 1 else b"?"
+        assert b64url(lenient) != text
+    else:
+        assert b64url(octets) == text
