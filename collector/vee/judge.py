@@ -5,7 +5,7 @@ stays missing; an estimate once made stands until something else is known of its
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,6 @@ from shared.status import Flags, Status
 _MADE = (int(Status.ESTIMATED), int(Status.SUBSTITUTED))
 #: Findings of these rules make a measured value suspect.
 _SUSPECT = frozenset({"E1", "E2"})
-#: Rules that compare registers with each other or with intervals.
-_OF_A_RUN = frozenset({"G1", "G2"})
 
 
 @dataclass(slots=True)
@@ -108,11 +106,8 @@ class _View:
 
 def _findings(verdict: Verdict, seen: Registers, view: _View) -> Iterator[Finding]:
     """Give the findings; rules about registers look at one register run at a time."""
-    rules = view.policy.rules()
-    yield from validate(view.series(verdict, seen, seen.known), [name for name in rules if name not in _OF_A_RUN])
-    for run in np.unique(seen.run[seen.known]).tolist():
-        within = seen.known & (seen.run == run)
-        yield from validate(view.series(verdict, seen, within), [name for name in rules if name in _OF_A_RUN])
+    series = replace(view.series(verdict, seen, seen.known), register_runs=seen.run.astype(np.int64))
+    yield from validate(series, view.policy.rules())
 
 
 def _measured(seen: Registers, standing: Standing, first: int) -> Verdict:

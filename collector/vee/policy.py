@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from collector.store.schema import ledger, ledger_bytes
-from collector.vee.registry import RULES
+from collector.vee.catalogue import LOAD, RULES
 from shared import envelope
 from shared.quantity import QUANTITIES
 
-#: Rules that only make sense for loads that run day and night (facts/vee.md section 4, E4).
-_LOADS_ONLY = frozenset({"E4"})
+#: Roles of meters behind which a load runs: rules that only make sense for loads are off for all others.
+_LOADS = frozenset({"load", "tenant", "check"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Policy:
 
     def rules(self) -> list[str]:
         """Return the ids of the rules that apply."""
-        return [name for name in RULES.names() if name not in _LOADS_ONLY or self.role in ("load", "tenant")]
+        return [name for name in RULES.names() if self.role in _LOADS or RULES.get(name).kinds != LOAD]
 
 
 def policies(connection: Connection, size: int) -> dict[tuple[str, str], Policy]:

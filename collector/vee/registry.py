@@ -1,11 +1,11 @@
-"""Rules and estimators by name: one table each, filled when their files are imported."""
+"""Estimators by name: a table that is filled when their files are imported (rules: collector.vee.catalogue)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from collector.vee.frame import Frame, Shapes, Window
-from collector.vee.series import Finding, Series
+from collector.vee.series import Series
 
 Work = TypeVar("Work")
 
@@ -57,9 +57,8 @@ class Registry(Generic[Work]):
             raise ValueError(f"no {self._noun} {name!r}; known: {', '.join(self.names())}") from None
 
     def names(self) -> list[str]:
-        """Return all names, sorted (for rules: the order of the catalogue)."""
+        """Return all names, sorted."""
         return sorted(self._entries)
 
 
-RULES: Registry[Callable[[Series], list[Finding]]] = Registry("rule")
 ESTIMATORS: Registry[Callable[[Frame, Window], Shapes]] = Registry("method")

@@ -3,7 +3,7 @@
 Rules of this file: energy is int64, never float; what is not known says so in a mask or a status.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -12,12 +12,27 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.vee.inputs import (
+    Before,
+    Beside,
+    Bools,
+    Clocks,
+    Codes,
+    Column,
+    Deliveries,
+    Device,
+    Floats,
+    Ints,
+    Told,
+    columns,
+)
 from shared.status import Status
 
-Ints = NDArray[np.int64]
-Codes = NDArray[np.uint8]
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
+__all__ = [
+    "DAY", "HAS_VALUE", "KINDS", "ONE_WAY", "REFERENCE", "Bools", "Codes", "Estimate", "Finding", "Floats", "Ints",
+    "NotEstimable", "Series", "Severity",
+]  # fmt: skip
+
 Severity = Literal["E", "W", "I"]
 
 KINDS = ("load", "generation", "storage", "net")
@@ -66,6 +81,24 @@ class Series:
     check_known: Bools | None = None
     holidays: Collection[date] = frozenset()
     outage: Bools | None = None
+    # What follows serves the rules (collector.vee.inputs); a rule whose inputs are absent says nothing.
+    unit: str = ""  # of one count, as in shared.quantity; for texts alone
+    now: int | None = None  # when the series is looked at [UTC s]
+    modulus: int | None = None  # of registers that are given as they were read, not unrolled [counts]
+    register_runs: Ints | None = None  # n + 1: boundaries of one number are of one register
+    lateness: Column | None = None  # n + 1: from the boundary to its read, or between its two reads [us]
+    rated_current: int | None = None  # [mA]
+    active: Bools | None = None  # n: the channel is in use; without it, always
+    doubted: Bools | None = None  # n: signed by a key that may have been in other hands
+    clocks: Clocks | None = None
+    device: Device | None = None
+    beside: Beside | None = None
+    before: Before | None = None
+    deliveries: Deliveries | None = None
+    told: Mapping[str, Told] = field(default_factory=dict)  # serial, firmware, unit, obis, direction, multiplier
+    statistics: Mapping[str, Column] = field(default_factory=dict)  # n, by name: voltage_l1n_mean ...
+    siblings: Mapping[str, Column] = field(default_factory=dict)  # n, other channels of the meter by quantity
+    tariffs: Mapping[str, Column] = field(default_factory=dict)  # n + 1, tariff registers by name
 
     def __post_init__(self) -> None:
         self._check_scalars()
@@ -79,6 +112,7 @@ class Series:
         if self.outage is not None:
             _put(self, "outage", _bools(self.outage, n, "outage"))
         self._check_neighbours(n)
+        self._check_inputs(n)
 
     def _check_scalars(self) -> None:
         if self.length <= 0 or DAY % self.length:
@@ -112,6 +146,32 @@ class Series:
         _put(self, "neighbours", {name: _ints(one, n, f"neighbours[{name}]") for name, one in self.neighbours.items()})
         known = {name: _bools(one, n, f"neighbours_known[{name}]") for name, one in self.neighbours_known.items()}
         _put(self, "neighbours_known", known)
+
+    def _check_inputs(self, n: int) -> None:
+        for name, one in self.columns():
+            wanted = n + 1 if name == "lateness" or name.startswith("tariffs.") else n
+            _shape(one.values, wanted, name)
+        for name in ("active", "doubted"):
+            mask = getattr(self, name)
+            if mask is not None:
+                _bools(mask, n, name)
+        if self.register_runs is not None:
+            _ints(self.register_runs, n + 1, "register_runs")
+
+    def columns(self) -> Iterator[tuple[str, Column]]:
+        """Give all that rules may know beside the values, registers and check meter, by name."""
+        if self.lateness is not None:
+            yield "lateness", self.lateness
+        for group in (self.clocks, self.device, self.beside):
+            yield from columns(group)
+        for group_name in ("statistics", "siblings", "tariffs"):
+            for name, one in getattr(self, group_name).items():
+                yield f"{group_name}.{name}", one
+        for name, what in self.told.items():
+            yield f"told.{name}", what.seen
+            yield f"expected.{name}", what.expected
+        if self.before is not None:
+            yield "before", self.before.values
 
     @property
     def size(self) -> int:
@@ -172,6 +232,7 @@ class Finding:
     observed: int | None  # [counts, or what the text says]
     limit: int | None
     text: str
+    version: int = 1  # of the rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,5 +1,7 @@
-"""One validation rule a file; the ids are those of the rule catalogue A1 to I3. Importing this registers them all."""
+"""One validation rule a file, named by its id in the rule catalogue A1 to I3. Importing this registers them all."""
 
-from collector.vee.rules import duplicate, gap, limit, monotone, negative, reconcile, spike, zero_run
+import importlib
+import pkgutil
 
-__all__ = ["duplicate", "gap", "limit", "monotone", "negative", "reconcile", "spike", "zero_run"]
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

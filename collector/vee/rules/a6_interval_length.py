@@ -1,0 +1,16 @@
+"""A6: an interval of another length than the channel's."""
+
+from collections.abc import Iterator
+
+from collector.vee.arrivals import arrived
+from collector.vee.block import EVERY, Block
+from collector.vee.catalogue import RULES, Limits
+from collector.vee.marks import Marks, marks
+
+
+@RULES.add("A6", "E", needs=("deliveries.lengths",), sources=EVERY)
+def interval_length(block: Block, _: Limits) -> Iterator[Marks]:
+    """Object to each delivered interval that is longer or shorter than configured."""
+    found, (lengths,) = arrived(block, block.numbers["deliveries.lengths"] != block.length, "lengths")
+    text = "The interval at {when} is {observed:d} s long; the channel has {limit:d} s."
+    yield marks("E", text, found, lengths, block.length)
