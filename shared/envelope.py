@@ -8,6 +8,7 @@ members. Nothing in an envelope can point at a key.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from shared import strictjson
 from shared.errors import BadSignature, Malformed, UnknownSigner
@@ -40,8 +41,7 @@ def seal(payload: str, typ: str, signer: Signer) -> str:
     Raises:
         Malformed: it would be longer than the limit.
     """
-    header = strictjson.dumps({"alg": signer.alg, "kid": signer.kid, "typ": typ})
-    message = f"{b64url(header.encode())}.{b64url(payload.encode())}"
+    message = f"{_written(signer.alg, signer.kid, typ)}.{b64url(payload.encode())}"
     if len(message) + 87 > LIMIT:
         raise Malformed(f"an envelope of {len(message) + 87} bytes is over the limit of {LIMIT}")
     return f"{message}.{b64url(signer.sign(message.encode('ascii')))}"
@@ -60,12 +60,28 @@ def apart(text: str) -> Envelope:
     parts = text.split(".")
     if len(parts) != 3:
         raise Malformed("not three parts joined by dots")
-    header = strictjson.loads(unb64url(parts[0]))
+    alg, kid, typ = (_header if len(parts[0]) > _SHORT else _short_header)(parts[0])
+    message = text[: text.rindex(".")].encode("ascii")
+    return Envelope(alg, kid, typ, message, unb64url(parts[2]), text)
+
+
+def _header(written: str) -> tuple[str, str, str]:
+    """Return algorithm, key id and type."""
+    header = strictjson.loads(unb64url(written))
     if not isinstance(header, dict) or set(header) != {"alg", "kid", "typ"}:
         raise Malformed("the header is not exactly alg, kid, typ")
     alg, kid, typ = (strictjson.text(header[name], f"header.{name}", 64) for name in ("alg", "kid", "typ"))
-    message = text[: text.rindex(".")].encode("ascii")
-    return Envelope(alg, kid, typ, message, unb64url(parts[2]), text)
+    return alg, kid, typ
+
+
+# One key writes one header, again and again; a stranger's can fill what is remembered, which is bounded.
+_SHORT = 256
+_short_header = lru_cache(maxsize=4096)(_header)
+
+
+@lru_cache(maxsize=64)
+def _written(alg: str, kid: str, typ: str) -> str:
+    return b64url(strictjson.dumps({"alg": alg, "kid": kid, "typ": typ}).encode())
 
 
 def believe(text: str, typ: str, ring: Mapping[str, Verifier]) -> bytes:

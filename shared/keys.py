@@ -4,7 +4,7 @@ A private key comes from a systemd credential where there is one, else from a fi
 Key ids are JWK thumbprints (RFC 7638). ES256 is RFC 7518 section 3.4, Ed25519 is RFC 9864.
 """
 
-import base64
+import binascii
 import hashlib
 import json
 import os
@@ -27,10 +27,14 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 #: Order of the group of P-256 (SEC 2, section 2.4.2).
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
+# The alphabet of base64url and that of base64; a sign of base64 alone stands for no octets in base64url.
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_+/", b"+/!!")
+
 
 def b64url(octets: bytes) -> str:
     """Return base64url without padding."""
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(octets, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def unb64url(text: str) -> bytes:
@@ -40,11 +44,12 @@ def unb64url(text: str) -> bytes:
         Malformed: not canonical base64url.
     """
     try:
-        octets = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        written = (text + "=" * (-len(text) % 4)).encode("ascii").translate(_FROM_URL)
+        octets = binascii.a2b_base64(written, strict_mode=True)
     except ValueError as error:
         raise Malformed("not base64url") from error
     last = (len(text) - 1) // 4 * 4 if text else 0  # padding and bits to spare are in the last group only
-    if "+" in text or "/" in text or b64url(octets[last // 4 * 3 :]) != text[last:]:
+    if b64url(octets[last // 4 * 3 :]) != text[last:]:
         raise Malformed("not canonical base64url")
     return octets
 

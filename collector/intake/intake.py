@@ -129,11 +129,11 @@ class Intake:
                 self._settle([one], taken)
 
     def _settle(self, messages: Sequence[Message], taken: Taken) -> None:
+        failpoint.reach("collector.before_receipt")
+        self._tell(taken.receipts)  # first of all: agents wait for them
+        failpoint.reach("collector.after_receipt")
         self._count(taken)
         self._look_back()
-        failpoint.reach("collector.before_receipt")
-        self._tell(taken.receipts)
-        failpoint.reach("collector.after_receipt")
         for one in messages:
             failpoint.reach("collector.before_puback")
             one.acknowledge()

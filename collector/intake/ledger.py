@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from collector.intake import authentic, generation, keyring, quarantine, receipts, turns
 from collector.intake.authentic import Arrival, Authentic, Refused
-from collector.intake.keyring import Enrolled
+from collector.intake.keyring import APPROVED, Enrolled
 from collector.intake.log import Log
 from collector.intake.round import Outcome, Round
 from collector.store.engine import Store
@@ -37,6 +37,7 @@ class Ledger:
 
     def __init__(self, store: Store, log: Log, clock: Clock) -> None:
         self.store, self.log, self.clock = store, log, clock
+        self._keys: dict[str, Enrolled] = {}  # approved when they were read
         self.beyond = 0  # the largest checkpoint that an agent has seen of this log and the log did not reach
 
     def take(self, arrivals: Sequence[Arrival]) -> Taken:
@@ -47,12 +48,21 @@ class Ledger:
             Fenced: another collector leads this log; this one must stop.
         """
         failpoint.reach("collector.before_verify")
-        believed = self._believe(arrivals)
-        failpoint.reach("collector.after_verify")
+        while True:
+            believed = self._believe(arrivals)
+            failpoint.reach("collector.after_verify")
+            taken = self._store(believed)
+            if taken is not None:
+                return taken
+            self._keys.clear()  # one was revoked or handed over meanwhile: nothing was written
+
+    def _store(self, believed: Sequence[Authentic | Refused]) -> Taken | None:
+        """Return what became of a group; None where a key is not any more what it was believed by."""
         with self.store.write() as connection:
             tail = self.log.tail(connection, self.clock.wall())
             group = Round(connection, self.log, tail)
-            group.expect(believed)
+            if not group.expect(believed):
+                return None
             outcomes = [group.refuse(one) if isinstance(one, Refused) else group.take(one) for one in believed]
             group.write()
             due = list(receipts.drafts(connection, self.log.collector, tail.tree, group.spoke, group.told))
@@ -64,8 +74,7 @@ class Ledger:
 
     def _believe(self, arrivals: Sequence[Arrival]) -> list[Authentic | Refused]:
         apart = [authentic.apart(one) for one in arrivals]
-        with self.store.read() as connection:
-            keys = keyring.of(connection, {one.kid for one in apart if isinstance(one, Envelope)})
+        keys = self._keys_of({one.kid for one in apart if isinstance(one, Envelope)})
 
         def verdict(arrival: Arrival, found: Envelope | Refused) -> Authentic | Refused:
             return found if isinstance(found, Refused) else self._verify(arrival, found, keys)
@@ -75,6 +84,17 @@ class Ledger:
             keys |= fresh  # what a successor signed may come in the same group as the batch that names it
             found = list(starmap(verdict, zip(arrivals, apart, strict=True)))
         return found
+
+    def _keys_of(self, kids: set[str]) -> dict[str, Enrolled]:
+        """Return keys as they were when they were last asked for: `_store` compares them before it believes them."""
+        unknown = kids - self._keys.keys()
+        if unknown:
+            with self.store.read() as connection:
+                fresh = keyring.of(connection, unknown)
+            self._keys |= {kid: one for kid, one in fresh.items() if one.key.state == APPROVED}
+        else:
+            fresh = {}
+        return {kid: one for kid in kids if (one := self._keys.get(kid) or fresh.get(kid)) is not None}
 
     def _verify(self, arrival: Arrival, found: Envelope, keys: dict[str, Enrolled]) -> Authentic | Refused:
         return authentic.believe(arrival, found, keys, self.log.collector)

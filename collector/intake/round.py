@@ -107,19 +107,20 @@ class Round:
         """Return the messages of this group by epoch: where one has forked, each side is told of its own."""
         return self._told
 
-    def expect(self, arrived: Sequence[Authentic | Refused]) -> None:
-        """Read what deciding on these needs."""
+    def expect(self, arrived: Sequence[Authentic | Refused]) -> bool:
+        """Read what deciding on these needs; return whether their keys are still what they were believed by."""
         self._read_speakers({one.agent for one in arrived if isinstance(one, Refused) and one.agent is not None})
         batches = [one for one in arrived if isinstance(one, Authentic)]
         if not batches:
-            return
+            return True
         hashes = [one.message for one in batches]
         self._known.update(bytes(row.message_hash) for row in _KNOWN.among(self.connection, hashes))
-        self._keys.expect(batches)
+        as_believed = self._keys.expect(batches)
         agents = {one.key.agent for one in batches}
         self._read_chains(agents)
         self._read_speakers(agents)
         self._parked.expect(agents)
+        return as_believed
 
     def _read_chains(self, agents: set[str]) -> None:
         for row in _CHAINS.among(self.connection, list(agents)):

@@ -61,12 +61,13 @@ class Turns:
         self.connection = connection
         self._keys: dict[str, Key] = {}
 
-    def expect(self, batches: Iterable[Authentic]) -> None:
-        """Read the keys of some batches."""
+    def expect(self, batches: Iterable[Authentic]) -> bool:
+        """Read the keys of some batches; return whether they are those by which the batches were believed."""
         given: Mapping[str, Key] = {one.key.kid: one.key for one in batches}
         known = keyring.keys(self.connection, given)
         fresh = {kid: key for kid, key in given.items() if key.state == ANNOUNCED and kid not in known}
         self._keys.update(known | fresh)
+        return known | fresh == given
 
     def barred(self, one: Authentic) -> tuple[str, str] | None:
         """Return reason and sentence where the key of a batch may not speak at all."""

@@ -54,6 +54,22 @@ def test_a_batch_of_the_old_key_that_waits_beyond_the_hand_over_is_refused_when_
     assert [one for one in reasons if one != "unknown_key"] == ["wrong_identity"]
 
 
+def test_a_key_is_judged_as_the_database_has_it_and_not_as_this_program_knew_it(store: Store) -> None:
+    centre = Centre(store)
+    other = Centre(store, centre.signer)  # a second program on the same database, which takes the hand-over
+    agent = centre.agent()
+    centre.take(agent.texts[0])
+    old = rotated(agent)  # batch 2
+    agent.heartbeat()
+    bad = forged(agent, 3, agent.texts[1], old)
+    assert [one.verdict for one in other.take(agent.texts[1]).outcomes] == ["stored"]
+    taken = centre.take(bad, agent.texts[2])
+    assert [(one.verdict, one.reason) for one in taken.outcomes] == [("refused", "wrong_identity"), ("stored", None)]
+    enrol.revoke(store, other.log, agent="dc1-gw1", by="anna", now=other.clock.wall())
+    assert [one.reason for one in centre.take(agent.heartbeat()).outcomes] == ["revoked"]
+    assert counted(store)[0] == [(1, "admitted"), (2, "admitted"), (3, "admitted")]
+
+
 def test_what_waits_when_its_key_is_revoked_is_never_taken(store: Store) -> None:
     centre = Centre(store)
     agent = centre.agent()
