@@ -10,6 +10,7 @@ from collector.commands.meters import meters
 from collector.commands.points import points
 from collector.commands.release import release
 from collector.commands.rotate import rotate
+from collector.commands.rules import rules
 from collector.commands.vee import vee
 
 
@@ -18,5 +19,7 @@ def collector() -> None:
     """The centre: ledger, validation, releases."""
 
 
-for command in (init, check, serve, import_file, backup, restore, rotate, agents, meters, points, vee, release, ledger):
+for command in (
+    init, check, serve, import_file, backup, restore, rotate, agents, meters, rules, points, vee, release, ledger,
+):  # fmt: skip
     collector.add_command(command)

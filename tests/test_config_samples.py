@@ -18,6 +18,7 @@ from agent.ship.window import Window
 from collector import config
 from collector.series import meters_file
 from collector.settle import points
+from collector.vee import rules_file
 from shared import topics
 from shared.clock import SystemClock
 from tests.brokers import Mosquitto
@@ -65,6 +66,21 @@ def test_the_meters_are_good() -> None:
     assert [(entry[1], entry[2]) for entry in meters_file.load(CONFIG / "meters.toml")] == [
         ("gt1-rev", ("dc1-gw1", "dc1-gw2"))
     ]
+
+
+def test_the_rules_are_good() -> None:
+    found = rules_file.load(CONFIG / "rules.toml")
+    assert [(one.rule, one.on, one.limits) for one in found.entries] == [
+        ("E2", True, (("hard_percent", 125),)), ("F1", False, ()),
+    ]  # fmt: skip
+    assert [len(part) for part in (found.formulas, found.checks, found.nodes)] == [1, 1, 1]
+
+
+def test_every_option_that_the_rules_show_is_one(tmp_path: Path) -> None:
+    text = (CONFIG / "rules.toml").read_text(encoding="utf-8")
+    opened = tmp_path / "rules.toml"
+    opened.write_text("\n".join(line.removeprefix("# ") for line in text.splitlines()), encoding="utf-8")
+    assert rules_file.load(opened).entries[0].which.quantity == "energy_active_export"
 
 
 # -- the broker ------------------------------------------------------------------------------------------------------

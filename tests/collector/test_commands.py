@@ -171,6 +171,29 @@ def test_points_are_loaded_with_their_changes_and_only_once(config: Path, tmp_pa
     assert found("collector", "ledger", "check", config)["good"] is True
 
 
+def test_rules_are_loaded_with_their_changes_and_only_once(config: Path, tmp_path: Path) -> None:
+    run("collector", "init", config)
+    rules = tmp_path / "rules.toml"
+    rules.write_text('schema = 1\n[[rule]]\nid = "E2"\nfrom = 2026-01-01T00:00:00Z\nlimits = { hard_percent = 125 }\n')
+    line = "+ E2 from 2026-01-01T00:00:00Z for all channels: on, hard_percent 125"
+    assert found("collector", "rules", "diff", config, rules)["changes"] == [line]
+    first = found("collector", "rules", "load", config, rules)
+    assert first["changes"] == [line]
+    assert found("collector", "rules", "load", config, rules) == first | {"changes": []}
+    assert found("collector", "rules", "show", config)["rules"][0]["limits"] == {"hard_percent": 125}
+    rules.write_text(rules.read_text().replace("hard_percent", "hard_per_cent"))
+    done = run("collector", "rules", "load", config, rules)
+    assert done.returncode == 78
+    assert done.stderr.startswith("rules.toml:5:28: rule \"E2\": no limit 'hard_per_cent'")
+    assert found("collector", "ledger", "check", config)["good"] is True
+
+
+def test_the_rules_can_be_listed() -> None:
+    listed = found("collector", "rules", "list")["rules"]
+    assert [one["id"] for one in listed][:3] == ["A1", "A2", "A3"]
+    assert all(one["summary"] and one["version"] >= 1 for one in listed)
+
+
 def test_a_release_without_points_says_what_to_do(config: Path, tmp_path: Path) -> None:
     run("collector", "init", config)
     span = ("--from", "2026-03-01T00:00:00Z", "--to", "2026-03-02T00:00:00Z")
