@@ -33,6 +33,8 @@ class Envelope:
     message: bytes  # what the signature covers: header.payload
     signature: bytes
     text: str
+    hashed: bytes  # SHA-256 of the message: a message is known again by it whatever its signature
+    digest: bytes  # SHA-256 of the whole string
 
 
 def seal(payload: str, typ: str, signer: Signer) -> str:
@@ -62,7 +64,10 @@ def apart(text: str) -> Envelope:
         raise Malformed("not three parts joined by dots")
     alg, kid, typ = (_header if len(parts[0]) > _SHORT else _short_header)(parts[0])
     message = text[: text.rindex(".")].encode("ascii")
-    return Envelope(alg, kid, typ, message, unb64url(parts[2]), text)
+    signature, running = unb64url(parts[2]), hashlib.sha256(message)  # once over what may be long
+    hashed = running.digest()
+    running.update(text[len(message) :].encode("ascii"))
+    return Envelope(alg, kid, typ, message, signature, text, hashed, running.digest())
 
 
 def _header(written: str) -> tuple[str, str, str]:
@@ -110,7 +115,7 @@ def believe_parts(envelope: Envelope, typ: str, ring: Mapping[str, Verifier]) ->
         raise UnknownSigner(f"no key is known with id {envelope.kid}")
     if public.alg != envelope.alg:
         raise BadSignature(f"header says {envelope.alg[:20]}, the key {envelope.kid} is for {public.alg}")
-    if not public.accepts(envelope.signature, envelope.message):
+    if not public.accepts(envelope.signature, envelope.message, envelope.hashed):
         raise BadSignature(f"the signature does not fit the bytes (key {envelope.kid})")
     return payload(envelope)
 

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 
 from shared.errors import ConfigError, Malformed
 
@@ -27,6 +27,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 #: Order of the group of P-256 (SEC 2, section 2.4.2).
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
+_OF_HASH = ec.ECDSA(Prehashed(hashes.SHA256()))
 # The alphabet of base64url and that of base64; a sign of base64 alone stands for no octets in base64url.
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_+/", b"+/!!")
@@ -81,8 +82,14 @@ class Verifier:
     kid: str
     key: PublicKey
 
-    def accepts(self, signature: bytes, message: bytes) -> bool:
-        """Return whether the signature fits; ECDSA signatures with a high s are refused."""
+    def accepts(self, signature: bytes, message: bytes, hashed: bytes | None = None) -> bool:
+        """Return whether the signature fits; ECDSA signatures with a high s are refused.
+
+        Args:
+            signature: 64 bytes as JWS has them.
+            message: What was signed.
+            hashed: Its SHA-256, where that is known already.
+        """
         try:
             if isinstance(self.key, ed25519.Ed25519PublicKey):
                 self.key.verify(signature, message)
@@ -90,7 +97,7 @@ class Verifier:
             der = _low_s_der(signature)
             if der is None:
                 return False
-            self.key.verify(der, message, ec.ECDSA(hashes.SHA256()))
+            self.key.verify(der, hashlib.sha256(message).digest() if hashed is None else hashed, _OF_HASH)
         except InvalidSignature:
             return False
         return True

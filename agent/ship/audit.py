@@ -12,7 +12,7 @@ from agent.ship.mark import Marks, checksum
 from agent.ship.outbox import Outbox
 from shared import batch, envelope, rotation
 from shared.batch import Head, KeyRotate
-from shared.envelope import digest
+from shared.envelope import Envelope
 from shared.errors import Damaged, TrustError
 from shared.keys import Verifier
 
@@ -70,13 +70,14 @@ def _waiting(outbox: Outbox, ring: dict[str, Verifier]) -> None:
     before: tuple[str, int, bytes] | None = None
     for epoch, seq, text in _unproved(outbox):
         try:
-            head = _head(text, ring)
+            found = envelope.apart(text)
+            head = _head(found, ring)
         except (TrustError, ValueError, TypeError, AttributeError) as error:
             raise Damaged(f"{outbox.path}: batch {seq} does not prove itself ({error})") from error
         follows = before is None or before[0] != epoch or (seq, head.prev) == (before[1] + 1, before[2])
         if (head.epoch, head.seq) != (epoch, seq) or not follows:
             raise Damaged(f"{outbox.path}: batch {seq} stands where another one belongs")
-        before = epoch, seq, digest(text)
+        before = epoch, seq, found.digest
 
 
 def _unproved(outbox: Outbox) -> Iterator[tuple[str, int, str]]:
@@ -91,9 +92,8 @@ def _unproved(outbox: Outbox) -> Iterator[tuple[str, int, str]]:
             yield epoch, seq, text
 
 
-def _head(text: str, ring: dict[str, Verifier]) -> Head:
+def _head(found: Envelope, ring: dict[str, Verifier]) -> Head:
     """Return the head of a batch; one of a key whose beginning was pruned is believed by what follows it."""
-    found = envelope.apart(text)
     payload = envelope.believe_parts(found, envelope.BATCH, ring) if found.kid in ring else envelope.payload(found)
     head = batch.head(payload)
     body = batch.decode(payload).body if head.kind == "key_rotate" else None

@@ -4,7 +4,6 @@ Rules of this file: size before form, form before signature, signature before co
 whatever the octets are, the answer is a value and never an exception.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -82,7 +81,7 @@ def believe(
 
 def authentic(found: envelope.Envelope, key: Key, head: Head | None) -> Authentic:
     """Return a batch that was believed, now or before it was stored."""
-    return Authentic(found.text, envelope.digest(found.text), hashlib.sha256(found.message).digest(), key, head)
+    return Authentic(found.text, found.digest, found.hashed, key, head)
 
 
 def _approved(enrolled: Enrolled | None, kid: str) -> Key:

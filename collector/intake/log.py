@@ -6,7 +6,6 @@ head (another collector took the log over) may not append. Leaf times never step
 after their transaction has committed.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -309,8 +308,8 @@ class Log:
 
 def record_leaf(text: str, kind: str, kid: str) -> Leaf:
     """Return the leaf of a record."""
-    message = text[: text.rindex(".")].encode("ascii")
-    return Leaf(text, envelope.digest(text), hashlib.sha256(message).digest(), "record", kind, kid)
+    found = envelope.apart(text)
+    return Leaf(text, found.digest, found.hashed, "record", kind, kid)
 
 
 def month(time: int) -> int:
