@@ -336,6 +336,8 @@ finding = Table(
     Column("limit_", BigInteger),
     Column("text", Text, nullable=False),
     Column("made_by", Text, nullable=False),  # series, vee
+    Column("rule_version", SmallInteger),  # null where no rule over intervals found it
+    Column("rules_position", BigInteger),  # of the `rules` record that was in force; -1: the defaults
     Column("position", BigInteger, nullable=False, index=True),  # from where on it holds
     Column("resolved_position", BigInteger),
 )

@@ -4,8 +4,9 @@ Rules of this file: what a register measured keeps its value; a gap is closed wh
 stays missing; an estimate once made stands until something else is known of its gap.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,24 @@ from collector.series.seams import Seam
 from collector.vee import Finding, Series, estimate, validate
 from collector.vee.parts import US, Parts, parts
 from collector.vee.policy import Policy
-from collector.vee.runs import many, runs
 from collector.vee.series import Bools, Codes, Estimate, Ints, NotEstimable
+from collector.vee.validate import Settings
 from shared.status import Flags, Status
 
 _MADE = (int(Status.ESTIMATED), int(Status.SUBSTITUTED))
 #: Findings of these rules make a measured value suspect.
-_SUSPECT = frozenset({"E1", "E2"})
+_SUSPECT = frozenset({"B3", "D2", "D3", "D4", "D6", "E1", "E2", "E5"})
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What rules know of a channel beside its registers, and how they are set for it."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict)  # of `Series`
+    settings: Settings = field(default_factory=dict)
+
+
+NOTHING = Around()
 
 
 @dataclass(slots=True)
@@ -48,7 +60,7 @@ class Standing:
 
 def judge(
     seen: Registers, standing: Standing, policy: Policy, quantity: str, first: int, seams: Sequence[Seam] = (),
-    doubted: Bools | None = None,
+    doubted: Bools | None = None, around: Around = NOTHING,
 ) -> Verdict:  # fmt: skip
     """Return the verdict over a span.
 
@@ -60,32 +72,29 @@ def judge(
         first: First interval that may change.
         seams: Where registers of the channel ended.
         doubted: Intervals signed by a key that may have been in other hands.
+        around: What else the rules are to know, and how they are set.
     """
     verdict, kind = _measured(seen, standing, first), policy.kind(quantity)
     for start, stop in _gaps(verdict.status, first):
         if start > 0 and seen.known[stop]:
             known = parts(seen, seams, start, stop) if seen.known[start] else None
             _close(verdict, seen, standing, _View(policy, kind), (start, stop), known)
-    verdict.findings = [one for one in _findings(verdict, seen, _View(policy, kind)) if one.stop > first]
+    own = None if doubted is None else _own(verdict, doubted)
+    verdict.findings = [one for one in _findings(verdict, seen, _View(policy, kind), own, around) if one.stop >= first]
     for finding in verdict.findings:
         if finding.severity == "E" and finding.rule in _SUSPECT:
             span = slice(max(finding.first, first), finding.stop)
             measured = verdict.status[span] == Status.VALID
             verdict.status[span] = np.where(measured, Status.SUSPECT, verdict.status[span])
-    if doubted is not None:
-        _doubt(verdict, doubted, first)
+    if own is not None:
+        verdict.status[own & (np.arange(own.size) >= first)] = Status.SUSPECT
     return verdict
 
 
-def _doubt(verdict: Verdict, doubted: Bools, first: int) -> None:
-    """Make suspect what a key has signed that may have been in other hands."""
+def _own(verdict: Verdict, doubted: Bools) -> Bools:
+    """Return what was measured and signed by a key that may have been in other hands."""
     kept = np.array([method == "recorder" for method in verdict.methods], dtype=np.bool_)
-    own = doubted & (kept | np.isin(verdict.status, (int(Status.VALID), int(Status.SUSPECT))))
-    verdict.status[own & (np.arange(own.size) >= first)] = Status.SUSPECT
-    for begin, stop in runs(own):
-        if stop > first:
-            text = f"{many(stop - begin)} signed by a key that may have been in other hands; a person decides."
-            verdict.findings.append(Finding("A1", "E", begin, stop, None, None, text))
+    return doubted & (kept | np.isin(verdict.status, (int(Status.VALID), int(Status.SUSPECT))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +113,13 @@ class _View:
         )  # fmt: skip
 
 
-def _findings(verdict: Verdict, seen: Registers, view: _View) -> Iterator[Finding]:
-    """Give the findings; rules about registers look at one register run at a time."""
-    series = replace(view.series(verdict, seen, seen.known), register_runs=seen.run.astype(np.int64))
-    yield from validate(series, view.policy.rules())
+def _findings(
+    verdict: Verdict, seen: Registers, view: _View, doubted: Bools | None, around: Around
+) -> list[Finding]:  # fmt: skip
+    """Return the findings over measured values and estimates alike; registers are compared within their runs."""
+    fields = {"register_runs": seen.run.astype(np.int64)} | dict(around.fields)
+    series = replace(view.series(verdict, seen, seen.known), doubted=doubted, **fields)
+    return validate(series, view.policy.rules(around.settings), around.settings)
 
 
 def _measured(seen: Registers, standing: Standing, first: int) -> Verdict:

@@ -1,7 +1,8 @@
 """What VEE must know of a channel beside its numbers: role, rating, time zone; from signed configurations."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -13,7 +14,7 @@ from shared import envelope
 from shared.quantity import QUANTITIES
 
 #: Roles of meters behind which a load runs: rules that only make sense for loads are off for all others.
-_LOADS = frozenset({"load", "tenant", "check"})
+_LOADS = frozenset({"load", "tenant"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Policy:
     rated_power: int | None = None  # [mW]
     timezone: str = "UTC"
     disclosure: str = "default"  # group of parties that may see it
+    serials: tuple[str, ...] = ()  # that were ever configured, the newest last
+    poll: int | None = None  # [s]
 
     def kind(self, quantity: str) -> str:
         """Return the kind of series that a quantity of this meter is (DESIGN.md section 7.3)."""
@@ -31,9 +34,12 @@ class Policy:
             return "net"
         return "generation" if self.role == "generation" else "load"
 
-    def rules(self) -> list[str]:
-        """Return the ids of the rules that apply."""
-        return [name for name in RULES.names() if self.role in _LOADS or RULES.get(name).kinds != LOAD]
+    def rules(self, settings: Iterable[str] = ()) -> list[str]:
+        """Return the ids of the rules that apply; one that only makes sense for loads does elsewhere if it is set."""
+        wanted = set(settings)
+        return [
+            name for name in RULES.names() if self.role in _LOADS or name in wanted or RULES.get(name).kinds != LOAD
+        ]
 
 
 def policies(connection: Connection, size: int) -> dict[tuple[str, str], Policy]:
@@ -46,7 +52,10 @@ def policies(connection: Connection, size: int) -> dict[tuple[str, str], Policy]
     )
     found: dict[tuple[str, str], Policy] = {}
     for row in connection.execute(newest):
-        found |= _meters(json.loads(envelope.payload(envelope.apart(row.jws))))
+        for place, one in _meters(json.loads(envelope.payload(envelope.apart(row.jws)))).items():
+            earlier = found[place].serials if place in found else ()
+            serials = (*(serial for serial in earlier if serial not in one.serials), *one.serials)
+            found[place] = replace(one, serials=serials)
     return found
 
 
@@ -59,10 +68,15 @@ def _meters(payload: dict[str, Any]) -> dict[tuple[str, str], Policy]:
     known = [one for one in meters if isinstance(one, dict)]
     return {
         (payload["site"], str(one.get("id"))): Policy(
-            str(one.get("role")), _milliwatts(one.get("max_power_kW")), timezone, str(one.get("disclosure", "default"))
+            str(one.get("role")), _milliwatts(one.get("max_power_kW")), timezone, str(one.get("disclosure", "default")),
+            (str(one["serial"]),) if one.get("serial") else (), _seconds(one.get("poll_s")),
         )
         for one in known
     }  # fmt: skip
+
+
+def _seconds(told: object) -> int | None:
+    return told if isinstance(told, int) and told > 0 else None
 
 
 def _milliwatts(text: object) -> int | None:

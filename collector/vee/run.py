@@ -7,6 +7,7 @@ nothing changed; what a record commits to is a blob that anyone can hash.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,13 @@ from collector.series.registers import Registers
 from collector.series.versions import Version
 from collector.store.engine import Store
 from collector.store.schema import blob, cursor, finding, raw_segment
-from collector.vee.judge import Standing, Verdict, judge
+from collector.vee import parameters_log
+from collector.vee.catalogue import RULES
+from collector.vee.judge import Around, Standing, Verdict, judge
+from collector.vee.parameters import since_of
 from collector.vee.policy import Policy, policies
 from collector.vee.series import Finding
+from collector.vee.surroundings import Surroundings
 from shared import veeblob
 from shared.clock import Clock
 from shared.status import Status
@@ -82,7 +87,8 @@ class Run:
 
     def __init__(self, connection: Connection, log: Log, size: int) -> None:
         self.connection, self.log, self.size = connection, log, size
-        self.policies = policies(connection, size)
+        self.policies, self.parameters = policies(connection, size), parameters_log.read(connection, size)
+        self.around = Surroundings(connection, size, self.parameters)
         self.spans: list[Span] = []
         self.versions: list[Version] = []
         self.channels = self.findings = 0
@@ -98,10 +104,32 @@ class Run:
         )
         known = {one.id: one for one in channels.every(self.connection)}
         dirty = {(row.channel_id, row.length): int(row.start) for row in self.connection.execute(query)}
-        for key, start in suspects.touched(self.connection, first).items():
+        for key, start in (*suspects.touched(self.connection, first).items(), *self._set_anew(first)):
             dirty[key] = min(start, dirty.get(key, start))
+        self._beside(dirty, known)
         for (number, length), start in sorted(dirty.items()):
             yield known[number], length, start
+
+    def _set_anew(self, first: int) -> Iterator[tuple[tuple[int, int], int]]:
+        """Give channel, length and second from which on parameters that came at or after a position change them."""
+        if self.parameters.position < first:
+            return
+        since = since_of(parameters_log.read(self.connection, first), self.parameters)
+        stop = func.max(raw_segment.c.start + raw_segment.c.n * raw_segment.c.length)
+        query = select(
+            raw_segment.c.channel_id, raw_segment.c.length, func.min(raw_segment.c.start).label("start"), stop
+        )
+        for row in self.connection.execute(query.group_by(raw_segment.c.channel_id, raw_segment.c.length)):
+            if since is not None and row[3] > since:
+                yield (row.channel_id, row.length), max(int(row.start), since)
+
+    def _beside(self, dirty: dict[tuple[int, int], int], known: dict[int, Channel]) -> None:
+        """Add the channels whose findings look at those that have something new: main meters, nodes, siblings."""
+        numbers = {one.name: one.id for one in known.values()}
+        for (number, length), start in list(dirty.items()):
+            for name in self.around.related(known[number]):
+                key = (numbers[name], length)
+                dirty[key] = min(start, dirty.get(key, start))
 
     def judge(self, channel: Channel, length: int, dirty: int) -> None:
         """Judge one channel from a second on."""
@@ -116,7 +144,9 @@ class Run:
         policy = self.policies.get((channel.site, channel.meter), Policy())
         torn = seams.read(self.connection, channel.id, start, span[1])
         doubted = suspects.read(self.connection, channel.id, start, span[1], length)
-        verdict = judge(seen, standing, policy, channel.quantity, first, torn, doubted)
+        settings = self.parameters.settings(channel.site, policy.role, channel.meter, channel.quantity)
+        around = Around(self.around.of(channel, policy, seen, first), settings)
+        verdict = judge(seen, standing, policy, channel.quantity, first, torn, doubted, around)
         for begin, end in _changed(verdict, standing, positions, first):
             self._write(channel, seen, verdict, begin, end)
         rows = [self._row(channel, seen, one) for one in verdict.findings]
@@ -150,12 +180,12 @@ class Run:
             )
         )  # fmt: skip
 
-    @staticmethod
-    def _row(channel: Channel, seen: Registers, one: Finding) -> dict[str, Any]:
+    def _row(self, channel: Channel, seen: Registers, one: Finding) -> dict[str, Any]:
         return {
             "channel_id": channel.id, "agent": None, "meter": channel.meter, "rule": one.rule, "severity": one.severity,
             "start": seen.start + one.first * seen.length, "stop": seen.start + one.stop * seen.length,
             "observed": one.observed, "limit_": one.limit, "text": one.text, "made_by": NAME,
+            "rule_version": one.version, "rules_position": self.parameters.position,
         }  # fmt: skip
 
     def write(self, now: int) -> None:
@@ -176,7 +206,13 @@ class Run:
     def _record(self, spans: list[Span], made: list[Version], now: int) -> int:
         octets = veeblob.encode(spans)
         digest = hashlib.sha256(octets)
-        position = self.log.record(self.connection, "vee", {"sha256": digest.hexdigest()}, by=MADE_BY, now=now)
+        set_ = self.parameters.position
+        body: dict[str, object] = {
+            "sha256": digest.hexdigest(),
+            "rules": None if set_ < 0 else set_,
+            "versions": _versions(),
+        }
+        position = self.log.record(self.connection, "vee", body, by=MADE_BY, now=now)
         self.connection.execute(insert(blob).values(sha256=digest.digest(), position=position, bytes=octets))
         versions.append(self.connection, made, position)
         return position
@@ -184,7 +220,7 @@ class Run:
     def _settle(self, channel: Channel, start: int, stop: int, rows: list[dict[str, Any]], position: int) -> None:
         """Add findings that are new, and settle those that no longer hold."""
         own = (finding.c.channel_id == channel.id) & (finding.c.made_by == NAME) & finding.c.resolved_position.is_(None)
-        span = (finding.c.stop > start) & (finding.c.start < stop)
+        span = (finding.c.stop >= start) & (finding.c.start < stop)  # one that ends there may have been cut there
         open_ = {_key(row): row["id"] for row in self.connection.execute(select(finding).where(own & span)).mappings()}
         fresh = [row | {"position": position} for row in rows if _key(row) not in open_]
         gone = [number for key, number in open_.items() if key not in {_key(row) for row in rows}]
@@ -194,6 +230,12 @@ class Run:
             settled = update(finding).where(finding.c.id.in_(gone)).values(resolved_position=position)
             self.connection.execute(settled)
         self.findings += len(fresh)
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, int]:
+    """Return the version of each rule: with the position of the `rules` record it says how intervals were judged."""
+    return {name: RULES.get(name).version for name in RULES.names()}
 
 
 def _key(row: Any) -> tuple[object, ...]:  # noqa: ANN401 - a row of the table, or what becomes one

@@ -8,7 +8,7 @@ import numpy as np
 import collector.vee.rules  # noqa: F401 - importing it registers the rules
 from collector.vee.block import Block, single
 from collector.vee.catalogue import RULES, Limits, Rule
-from collector.vee.marks import Marks, sentences
+from collector.vee.marks import Marks, Spans, sentences
 from collector.vee.series import Finding, Series, Severity
 
 
@@ -95,10 +95,13 @@ def _look(rule: Rule, block: Block, settings: Sequence[Setting]) -> Iterator[Mar
 
 
 def _within(found: Sequence[Marks], first: int, stop: int, severity: Severity | None) -> Iterator[Marks]:
+    """Give what lies in [first, stop); what reaches beyond is cut there, for other settings may hold."""
     for one in found:
-        kept = one.only((one.spans.first >= first) & (one.spans.first < stop))
+        kept = one.only((one.spans.stop > first) & (one.spans.first < stop))
         if len(kept):
-            yield kept if severity is None else replace(kept, severity=severity)
+            row, begins, ends = kept.spans
+            cut = Spans(row, np.maximum(begins, first), np.minimum(ends, stop))
+            yield replace(kept, spans=cut, severity=severity or kept.severity)
 
 
 def _findings(block: Block, found: Sequence[Found]) -> Iterator[list[Finding]]:

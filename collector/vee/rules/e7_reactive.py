@@ -7,7 +7,7 @@ import numpy as np
 
 from collector.vee.block import Block
 from collector.vee.catalogue import RULES, Limits
-from collector.vee.inputs import Bools, Ints
+from collector.vee.energies import active, both_ways
 from collector.vee.marks import Marks, at, marks, over, spans
 
 _APPARENT = "siblings.energy_apparent"
@@ -19,14 +19,16 @@ class Reactive(Limits):
 
     load_percent: int = 5  # of the rating: below it nothing is said
     factor_permille: int = 500
+    steps: int = 20  # of the register: energy of fewer may leave a coarse reactive register where it was
 
 
 @RULES.add("E7", "W", limits=Reactive, needs=("siblings.energy_reactive_import",))
 def reactive(block: Block, limit: Reactive) -> Iterator[Marks]:
     """Warn of active without reactive energy or the reverse, and of a power factor below 0.5 or above 1."""
-    q, known = _reactive(block)
-    p, floor = np.abs(block.values), block.rated(limit.load_percent, 100)
+    q, known = both_ways(block, "energy_reactive")
+    p, floor = active(block), block.rated(limit.load_percent, 100)
     known = known & block.known
+    floor = np.maximum(floor, limit.steps * block.step)
     loaded = known & (p > floor)
     lone = spans(loaded & (q == 0))
     yield marks(
@@ -45,11 +47,3 @@ def reactive(block: Block, limit: Reactive) -> Iterator[Marks]:
         odd = spans(loaded & block.masks[_APPARENT] & (s < p) & (s > 0))
         text = "Power factor above 1 for {many} from {when}: {limit:d} mVAh apparent beside {observed}."
         yield marks("W", text, odd, over(p, odd), at(s, odd))
-
-
-def _reactive(block: Block) -> tuple[Ints, Bools]:
-    """Return reactive energy in both directions together."""
-    name = "siblings.energy_reactive_import"
-    q, known = block.numbers[name], block.masks[name]
-    name = "siblings.energy_reactive_export"
-    return (q + block.numbers[name], known & block.masks[name]) if name in block.numbers else (q, known)

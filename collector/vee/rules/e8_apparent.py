@@ -8,6 +8,7 @@ import numpy as np
 
 from collector.vee.block import Block
 from collector.vee.catalogue import RULES, Limits
+from collector.vee.energies import active, both_ways
 from collector.vee.marks import Marks, at, marks, over, spans
 
 _APPARENT, _REACTIVE = "siblings.energy_apparent", "siblings.energy_reactive_import"
@@ -24,8 +25,9 @@ class Apparent(Limits):
 @RULES.add("E8", "W", limits=Apparent, needs=(_APPARENT, _REACTIVE))
 def apparent(block: Block, limit: Apparent) -> Iterator[Marks]:
     """Warn where kVAh lies below 0.99 x the root of kWh^2 + kvarh^2, by more than two register steps."""
-    known = block.known & block.masks[_APPARENT] & block.masks[_REACTIVE]
-    least = np.ceil(np.hypot(block.values, block.numbers[_REACTIVE]) * (limit.least_permille / 1000)).astype(np.int64)
+    q, told = both_ways(block, "energy_reactive")
+    known = block.known & block.masks[_APPARENT] & told
+    least = np.ceil(np.hypot(active(block), q) * (limit.least_permille / 1000)).astype(np.int64)
     least = least - limit.steps * block.step
     found = spans(known & (block.numbers[_APPARENT] < least))
     text = "{many} from {when} with too little apparent energy: {observed:d} mVAh, at least {limit:d}."

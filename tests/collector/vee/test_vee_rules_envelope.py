@@ -248,6 +248,15 @@ def test_d6_a_phase_without_voltage_or_current() -> None:
 def test_d7_how_many_polls_came() -> None:
     series = made([1] * 4, device=Device(samples=numbers(27, 26, 15, 14), planned=numbers(30, 30, 30, 30)))
     assert seen(series, "D7") == [("W", 1, 3, 15, 30), ("E", 3, 4, 14, 30)]
+    short = made([1] * 2, device=Device(samples=numbers(4, 3), planned=numbers(5, 5)))
+    assert seen(short, "D7") == [("W", 1, 2, 3, 5)]  # one may fall over the edge
+
+
+def test_d7_known_registers_need_no_polls_between_them() -> None:
+    device = Device(samples=numbers(1, 1), planned=numbers(30, 30))
+    known = bools(1, 1, 0)
+    series = made([1, 1], device=device, registers=np.array([0, 1, 2]), registers_known=known)
+    assert seen(series, "D7") == [("W", 0, 1, 1, 30), ("E", 1, 2, 1, 30)]
 
 
 def test_a_rule_without_its_inputs_says_nothing() -> None:
