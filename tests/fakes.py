@@ -89,7 +89,9 @@ class LittleAgent:
         self.seal("config", Config(previous, {"schema": 1}))
 
     def seal(self, kind: str, body: Body, **changes: object) -> str:
-        """Return the next batch of the chain."""
+        """Return the next batch of the chain; what it tells has passed by then."""
+        if isinstance(body, Intervals):
+            self._wait(max((at for at in body.boundaries if at is not None), default=0))
         seq = len(self.texts) + 1
         prev = envelope.digest(self.texts[-1] if self.texts else self.enrolment)
         seen = self.seen[max(self.seen)] if self.seen else None
@@ -105,6 +107,10 @@ class LittleAgent:
             self.reported[seq] = seen.size
         self.texts.append(text)
         return text
+
+    def _wait(self, boundary: int) -> None:
+        """Let its clock go on to a boundary of `reads`, whose boot clock is UTC. [us]"""
+        self.clock.advance(max(0, boundary - self.clock.wall()) / 1_000_000)
 
     def heartbeat(self) -> str:
         """Return a batch that says nothing."""

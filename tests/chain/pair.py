@@ -12,10 +12,11 @@ from collector.intake import enrol
 from collector.intake.authentic import Arrival
 from shared import keys, record, rotation
 from shared.batch import ClockState
+from shared.clock import US
 from shared.errors import TrustError
 from shared.keys import Verifier
 from tests.collector.conftest import Centre
-from tests.fakes import reads
+from tests.fakes import ManualClock, reads
 
 START = 1_772_460_000  # 2026-03-02T14:00:00Z
 
@@ -67,9 +68,15 @@ class Pair:
         """Seal so many batches of one interval each: 1 kWh in every 5 minutes."""
         for _ in range(intervals):
             at = self.sealed
+            self.pass_until(START + (at + 1) * 300)
             body = reads(START + at * 300, [1000 + at, 1001 + at], meter=self.meter)
             self.sealer.seal(("intervals", body))
             self.sealed += 1
+
+    def pass_until(self, time: int) -> None:
+        """Let a clock that is moved by hand go on to a time: what is sealed has happened. [UTC s]"""
+        if isinstance(self.clock, ManualClock):
+            self.clock.advance(max(0, time * US - self.clock.wall()) / US)
 
     def rotate(self) -> None:
         """Hand over to a new signing key."""

@@ -217,6 +217,7 @@ class Office:
 
     def take(self) -> None:
         """Bring what is new to the ledger, in the order of sealing of each gateway, and judge it."""
+        self.centre.clock.advance(max(0, *(one.true - self.centre.clock.wall() for one in self.gateways)) / US)
         for gateway in self.gateways:
             texts = gateway.texts()
             outcomes = self.centre.take(*texts[gateway.shipped :]).outcomes

@@ -45,6 +45,7 @@ def replaced(pair: Pair, folder: Path) -> Pair:
 
 
 def seal(pair: Pair, at: int, levels: list[int | None]) -> None:
+    pair.pass_until(START + (at + len(levels) - 1) * 300)
     pair.sealer.seal(("intervals", reads(START + at * 300, levels)))
 
 

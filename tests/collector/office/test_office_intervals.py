@@ -55,7 +55,7 @@ def test_a_gap_is_filled_by_vee_and_still_open_as_of_before(bureau: Bureau) -> N
     assert now["status"][:2] == ["VALID", "VALID"]
     again = bureau.browser.get(f"{HOUR}&as_of=3")
     assert again.content == before.content
-    by_time = bureau.browser.json(f"{HOUR}&as_of=2026-03-02T14:00:30Z")
+    by_time = bureau.browser.json(f"{HOUR}&as_of=2026-03-02T14:30:30Z")
     assert by_time == before.json()
 
 

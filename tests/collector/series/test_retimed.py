@@ -52,7 +52,8 @@ def wrong(agent: LittleAgent, body: Intervals, ahead: int) -> str:
 
 def right(agent: LittleAgent, at: int) -> str:
     """Seal a sign of life by a synchronised clock of the same boot."""
-    return agent.seal("heartbeat", None, boot=BOOT, clock=ClockState("S", "kernel", ((at * US, at * US, 900),)))
+    clock = ClockState("S", "kernel", ((at * US, at * US, 900),))
+    return agent.seal("heartbeat", None, boot=BOOT, clock=clock, created=at * US)
 
 
 @pytest.mark.parametrize("ahead", [-3600, 3600, -86_400, 86_400, 4 * 365 * 86_400])
@@ -111,10 +112,10 @@ def test_a_clock_that_was_right_all_the_time_changes_nothing(centre: Centre) -> 
 
 def test_an_anchor_of_another_boot_says_nothing(centre: Centre) -> None:
     agent = centre.agent()
-    wrong(agent, meant(START, [1000, 1010], START + 3600), 3600)
+    wrong(agent, meant(START, [1000, 1010], START - 3600), -3600)
     agent.heartbeat()
     project(centre, *agent.texts)
-    assert numbers(registers(centre, START + 3600, 1)) == [10_000]
+    assert numbers(registers(centre, START - 3600, 1)) == [10_000]
 
 
 def outages(chance: random.Random, n: int) -> list[bool]:
