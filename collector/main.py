@@ -5,7 +5,7 @@ broker -inlet-> ledger (durable) -> receipt; ledger -> series -> validated versi
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from collector import metrics
@@ -16,6 +16,7 @@ from collector.intake.silence import Watch
 from collector.office import access
 from collector.office.app import create
 from collector.parts import Parts, opened
+from collector.series import early
 from collector.serve import PARTS, Worker, api, inlet, leave_on_signal, listen, without_api
 from collector.vee.run import catch_up
 from shared.clock import Clock
@@ -36,7 +37,7 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         sock = listen(config.api_listen, "api_listen") if "api" in parts_on else None
         taking = stack.enter_context(inlet(parts)) if "inlet" in parts_on else None
         work = Worker("vee", lambda: catch_up(parts.store, parts.log, parts.clock), config.vee_every_s)
-        watch = Worker("silence", Watch(parts.store, parts.clock).look, _LOOK_EVERY)
+        watch = Worker("silence", _watch(parts), _LOOK_EVERY)
         watching = stack.enter_context(watch.running()) if "inlet" in parts_on else None
         judging = stack.enter_context(work.running()) if "vee" in parts_on else None
         metrics.serve(config.metrics_listen, parts, taking)
@@ -54,6 +55,17 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         else:
             asyncio.run(api(create(parts, counters=counters), sock, faults))
         events.info("collector_stopped", collector=config.id)
+
+
+def _watch(parts: Parts) -> Callable[[], None]:
+    """Return what looks at gateways that fell silent, and at those whose labels lie in the future."""
+    silence, labels = Watch(parts.store, parts.clock), early.Watch(parts.store)
+
+    def look() -> None:
+        silence.look()
+        labels.look()
+
+    return look
 
 
 @contextlib.contextmanager

@@ -25,6 +25,8 @@ from shared.verify import Ring
 
 #: A record that claims a longer gap is not looked at beyond this. [intervals]
 MOST = 100_000
+#: So many anchors of a boot are tried at most.
+MOST_ANCHORS = 64
 #: How a version says that a boundary of it is from the meter's own recorder or history.
 RECORDER = "recorder"
 Slot = tuple[str, int, int]  # channel, start [UTC s], length [s]
@@ -92,15 +94,19 @@ def collect(lines: Iterable[str], blobs: Mapping[str, bytes], point: Checkpoint,
 
 
 def _retime(found: Evidence) -> None:
-    """Add what the reads of a doubtful clock give at the time that the next anchor of their boot says, if any does."""
+    """Add what the reads of a doubtful clock give at the time that the next anchors of their boot say, if any does.
+
+    Which of them has moved it depends on when they came, and leaf times are the collector's word: any of the next may.
+    """
     for position, taken in found.unsure:
-        known = found.anchors.get((taken.agent, taken.boot), [])
-        by = min((one for one in known if one[0] >= position), key=lambda one: one[0], default=None)
         if not isinstance(taken.body, Intervals):
             continue
-        if by is not None and retiming.off(taken.body, by[1]) is not None:
-            _moved(found, taken, taken.body, by[1])
-        else:
+        known = [one for one in found.anchors.get((taken.agent, taken.boot), []) if one[0] >= position]
+        tried = [by for _, by in sorted(known, key=lambda one: one[0])[:MOST_ANCHORS]]
+        moved = [by for by in tried if retiming.off(taken.body, by) is not None]
+        for by in moved:
+            _moved(found, taken, taken.body, by)
+        if len(moved) < len(tried) or not tried:
             _placed(found, taken, taken.body)
 
 

@@ -89,6 +89,16 @@ def true_start(body: Intervals, by: Anchor) -> int:
     return by.wall_of(next(known, by.boot)) // US
 
 
+def placed(body: Intervals, by: Anchor | None) -> tuple[int, int]:
+    """Return the span of a batch's intervals, where its labels were moved to if an anchor moves them. [UTC s]"""
+    moved = 0 if by is None else shift(body, by)
+    if by is None or moved is not None:
+        start = body.start + (moved or 0)
+        return start, start + body.n * body.length
+    start = true_start(body, by) // body.length * body.length
+    return start, start + (body.n + 1) * body.length  # off the grid, it lies across one more boundary
+
+
 @dataclass(frozen=True, slots=True)
 class Level:
     """A register at a boundary of the grid."""

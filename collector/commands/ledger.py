@@ -1,4 +1,4 @@
-"""`ledger check | prove | waiting | adopt | take-over`: the log for auditors, and what a person decides of it."""
+"""`ledger check | prove | waiting | adopt | labels | take-over`: the log, and what a person decides of it."""
 
 import sys
 from dataclasses import asdict
@@ -53,15 +53,21 @@ def prove(file: Path, position: str, *, as_json: bool) -> None:
 @takes()
 @as_json
 def waiting(file: Path, *, as_json: bool) -> None:
-    """List the epochs that are kept out of the series until a person lets them in; exit 1 when any are."""
+    """List what is kept out of the series until a person lets it in: epochs, labels; exit 1 when there is any."""
     from collector.intake.adopt import waiting as found_waiting
+    from collector.series.labels import waiting as of_labels
 
     with parts(file) as found, found.store.read() as connection:
-        rows = found_waiting(connection)
+        rows, labelled = found_waiting(connection), of_labels(connection)
     lines = [f"{one.agent:24} {one.epoch}  {one.state:7} {one.batches} batches: {one.reason}" for one in rows]
-    members = {"epochs": [asdict(one) for one in rows]}
+    lines += [
+        f"{one.agent:24} {one.boot}  labels  {one.batches} batches of this boot are labelled up to {one.ahead} s later"
+        f" than they came (positions {one.first} to {one.last}): look at the clocks, then `ledger labels {one.agent}`"
+        for one in labelled
+    ]
+    members = {"epochs": [asdict(one) for one in rows], "labels": [asdict(one) for one in labelled]}
     say(members, "\n".join(lines) or "nothing waits for a person", as_json=as_json)
-    sys.exit(1 if rows else 0)
+    sys.exit(1 if lines else 0)
 
 
 @ledger.command()
@@ -75,6 +81,25 @@ def adopt(file: Path, agent: str, epoch: str, *, as_json: bool) -> None:
         position = adopt(found.store, found.log, agent=agent, epoch=epoch, by=person(), now=found.clock.wall())
     members = {"agent": agent, "epoch": epoch, "position": position}
     say(members, f"epoch {epoch} of {agent} counts from position {position} on", as_json=as_json)
+
+
+@ledger.command()
+@takes("agent")
+@click.option("--right/--wrong", "right", default=None, help="Were the labels right, and this collector's clock late?")
+@click.option("--boot", "boots", multiple=True, help="Only of this boot of the gateway (several may be given).")
+@as_json
+def labels(file: Path, agent: str, boots: tuple[str, ...], *, right: bool | None, as_json: bool) -> None:
+    """Say which clock was right where a gateway labelled what lay in the future; what waits then comes in or not."""
+    from collector.series import labels
+
+    if right is None:
+        raise click.UsageError("say --right or --wrong; `ledger waiting` lists what waits")
+    with parts(file) as found:
+        now = found.clock.wall()
+        position = labels.say(found.store, found.log, agent=agent, boots=boots, right=right, by=person(), now=now)
+    then = "come into the series" if right else "stay out of the series"
+    members = {"agent": agent, "right": right, "position": position}
+    say(members, f"by position {position} these labels of {agent} {then}", as_json=as_json)
 
 
 @ledger.command("take-over")

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from collector.series.channels import Numbers
 from collector.series.codec import Bools
+from collector.series.early import is_ahead, said
 from collector.store.schema import ledger, ledger_bytes, suspect
 from shared import batch as batches
 from shared import envelope, retiming
@@ -52,7 +53,7 @@ def mark(connection: Connection, numbers: Numbers, found: Lost, position: int) -
     for at, (received, batch) in enumerate(signed):
         if isinstance(batch.body, Intervals) and max(received, batch.created) >= found.since:
             count += 1
-            by = _moved_by(batch, batch.body, (later for _, later in signed[at:]))
+            by = _moved_by(batch, batch.body, signed[at:])
             spans.update(_spans(numbers, batch, batch.body, by))
     rows = [
         {"channel_id": channel, "length": length, "start": start, "stop": stop, "position": position}
@@ -78,32 +79,23 @@ def _signed(connection: Connection, kid: str, position: int) -> Iterator[tuple[i
             continue  # it gave no number
 
 
-def _moved_by(batch: Batch, body: Intervals, following: Iterable[Batch]) -> Anchor | None:
+def _moved_by(batch: Batch, body: Intervals, following: Iterable[tuple[int, Batch]]) -> Anchor | None:
     """Return the anchor that has moved the labels of a batch, None where they stand: its own, or a later one."""
     by = retiming.anchor(batch.clock)
     if by is not None and not retiming.unsure(batch.clock):
         return None
-    same = (one for one in following if (one.agent, one.boot) == (batch.agent, batch.boot))
+    same = (one for received, one in following
+            if (one.agent, one.boot) == (batch.agent, batch.boot) and not is_ahead(said(one), received))  # fmt: skip
     by = by or next((found for one in same if (found := retiming.anchor(one.clock)) is not None), None)
     return None if by is None or retiming.off(body, by) is None else by
 
 
 def _spans(numbers: Numbers, batch: Batch, body: Intervals, by: Anchor | None) -> Iterator[Span]:
-    start, stop = _placed(body, by)
+    start, stop = retiming.placed(body, by)
     for block in body.blocks:
         if batches.NAME.match(block.meter):
             for quantity in block.registers:
                 yield numbers.channel(batch.site, block.meter, quantity), body.length, start, stop
-
-
-def _placed(body: Intervals, by: Anchor | None) -> tuple[int, int]:
-    """Return the span of a batch's intervals, where its labels were moved to if they were. [UTC s]"""
-    moved = 0 if by is None else retiming.shift(body, by)
-    if by is None or moved is not None:
-        start = body.start + (moved or 0)
-        return start, start + body.n * body.length
-    start = retiming.true_start(body, by) // body.length * body.length
-    return start, start + (body.n + 1) * body.length  # off the grid, it lies across one more boundary
 
 
 def _joined(spans: Iterable[Span]) -> Iterator[Span]:

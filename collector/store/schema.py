@@ -230,6 +230,19 @@ unsure = Table(  # batches sealed by a clock that nobody kept right, until an an
     Index("unsure_agent_boot_ix", "agent", "boot"),
 )
 
+early = Table(  # batches labelled in the future of their arrival, until something says which clock was wrong
+    "early",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("agent", Text, nullable=False),
+    Column("boot", Text, nullable=False),
+    Column("ahead", BigInteger, nullable=False),  # of its arrival [s]
+    Column("at", BigInteger),  # of sealing, by the boot clock [us]; null where it is not told
+    Column("wall", BigInteger),  # the same by the gateway's wall clock [UTC us]
+    Column("calm", BigInteger),  # since when that clock speaks of the present [UTC us]; null while it does not
+    Index("early_agent_boot_ix", "agent", "boot"),
+)
+
 seam = Table(  # the last read of a register before it ended, and the first one after
     "seam",
     metadata,
@@ -378,4 +391,4 @@ release = Table(
 )
 
 #: What `collector.series` builds from the ledger, and may drop and build again.
-SERIES = (event, seam, suspect, stat_segment, raw_segment, meter, unsure)
+SERIES = (event, seam, suspect, stat_segment, raw_segment, meter, unsure, early)

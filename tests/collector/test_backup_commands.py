@@ -8,9 +8,10 @@ import pytest
 
 from collector.parts import opened
 from shared.clock import SystemClock
-from tests.chain.pair import Pair
+from tests.chain.pair import START, Pair
 from tests.collector.conftest import Centre
 from tests.collector.test_commands import found, run
+from tests.fakes import reads
 
 
 @pytest.fixture
@@ -109,6 +110,29 @@ def test_an_epoch_that_waits_is_shown_with_its_reason_and_adopted(config: Path, 
     again = run("collector", "ledger", "adopt", config, "dc1-gw1", "f" * 32)
     assert again.returncode == 78
     assert "nothing to adopt" in again.stderr
+
+
+def test_labels_of_the_future_are_shown_and_come_in_by_a_persons_word(config: Path, tmp_path: Path) -> None:
+    pair = metered(config, tmp_path)
+    pair.sealer.seal(("intervals", reads(START + 86_400, [1000, 1001])))  # of tomorrow
+    from collector.config import load
+
+    with opened(load(config), SystemClock()) as parts:
+        pair.ship(Centre(parts.store, parts.signer))
+    run("collector", "vee", "run", config)
+    done = run("collector", "ledger", "waiting", config, "--json")
+    assert done.returncode == 1
+    (one,) = json.loads(done.stdout)["labels"]
+    assert (one["agent"], one["batches"]) == ("dc1-gw1", 1)
+    assert "look at the clocks, then `ledger labels dc1-gw1`" in run("collector", "ledger", "waiting", config).stdout
+    undecided = run("collector", "ledger", "labels", config, "dc1-gw1")
+    assert (undecided.returncode, "say --right or --wrong" in undecided.stderr) == (2, True)
+    assert found("collector", "ledger", "labels", config, "dc1-gw1", "--right")["right"] is True
+    run("collector", "vee", "run", config)
+    assert run("collector", "ledger", "waiting", config).stdout == "nothing waits for a person\n"
+    again = run("collector", "ledger", "labels", config, "dc1-gw1", "--wrong")
+    assert again.returncode == 78
+    assert "nothing of agent 'dc1-gw1' waits for its labels" in again.stderr
 
 
 def test_an_enrolment_that_was_lost_comes_back_with_the_gateways_export(config: Path, tmp_path: Path) -> None:

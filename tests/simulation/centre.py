@@ -12,6 +12,7 @@ from collector.intake.intake import GROUP, SHARE, SHARE_BYTES, Intake, Message
 from collector.intake.ledger import Ledger
 from collector.intake.log import Log
 from collector.series import channels, raw, versions
+from collector.series.labels import Waiting, waiting
 from collector.series.registers import Registers
 from collector.series.versions import Values
 from collector.settle import folder as folders
@@ -276,6 +277,21 @@ class Centre:
         """Return what is believed of a channel."""
         with self.opened.store.read() as connection:
             return versions.read(connection, channels.named(connection, name).id, start, stop, length)
+
+    def knows(self, name: str) -> bool:
+        """Return whether a channel has had any value."""
+        with self.opened.store.read() as connection:
+            return name in {one.name for one in channels.every(connection)}
+
+    def newest(self) -> int:
+        """Return the time of the newest leaf. [UTC us]"""
+        with self.opened.store.read() as connection:
+            return int(connection.exec_driver_sql("SELECT time FROM log_head").scalar_one())
+
+    def early(self) -> list[Waiting]:
+        """Return what waits because it is labelled in the future."""
+        with self.opened.store.read() as connection:
+            return waiting(connection)
 
     def batches(self, agent: str) -> list[tuple[str, int, str, str]]:
         """Return epoch, sequence, string and state of everything that stands in the ledger of an agent."""

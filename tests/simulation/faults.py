@@ -25,6 +25,7 @@ class Faults:
     collector_power_cut: float = 0.2
     collector_disk_full: float = 0.2
     clock_step: float = 0.15
+    centre_clock: float = 0.1
     meter_silent: float = 1.0
     meter_exchange: float = 0.05
     meter_reset: float = 0.05

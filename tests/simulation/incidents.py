@@ -92,6 +92,21 @@ def clock_step(line: Line) -> None:
     world.after(chance.uniform(60, 10_000), right)
 
 
+def centre_clock(line: Line) -> None:
+    """Set the collector's own clock wrong for some hours: mostly late, so that right labels come from the future."""
+    chance, clock = line.world.chance("centre clock"), line.centre.clock
+    if clock.ahead:
+        return
+    seconds = chance.choice((-1, -1, 1)) * chance.choice((400, 3600, 20_000)) * chance.uniform(0.5, 1.5)
+    line.world.note("the collector's clock was wrong", seconds)
+    clock.ahead = round(seconds * US)
+
+    def right() -> None:
+        clock.ahead = 0
+
+    line.world.after(chance.uniform(600, 40_000), right)
+
+
 def meter_silent(line: Line) -> None:
     """Let a meter not answer for a while."""
     chance = line.world.chance("silence")
@@ -166,7 +181,7 @@ INCIDENTS: dict[str, Callable[[Line], None]] = {
     deed.__name__: deed
     for deed in (
         agent_crash, agent_power_cut, agent_disk_full, collector_crash, collector_power_cut, collector_disk_full, wipe,
-        site_partition, centre_partition, clock_step, meter_silent, meter_exchange, meter_reset, flood,
+        site_partition, centre_partition, clock_step, centre_clock, meter_silent, meter_exchange, meter_reset, flood,
         restore, rotate, clone, rollback,
     )
 }  # fmt: skip

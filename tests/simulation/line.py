@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
+from collector.series import early
 from shared.clock import US, Discipline
 from shared.envelope import digest
 from shared.errors import ConfigError
@@ -104,7 +105,7 @@ class Line:
     def _daily(self) -> None:
         self.world.after(DAY, self._daily)
         self.hold_outboxes()
-        self.centre.guard(self.centre.judge)
+        self.centre.guard(self._judge)
         day = round(self.world.day)
         if self.centre.open is not None and day % self.plan.release_every == 0:
             stop = START + (day - 1) * DAY
@@ -175,7 +176,7 @@ class Line:
             gateway.hazard.fuse, gateway.hazard.full, gateway.flooding = None, False, 0
             gateway.wall(0, Discipline("S", "chrony", 850))
             gateway.start()
-        self.centre.hazard.fuse, self.centre.hazard.full = None, False
+        self.centre.hazard.fuse, self.centre.hazard.full, self.centre.clock.ahead = None, False, 0
         self.centre.start()
 
     # -- laws ---------------------------------------------------------------------------------------------------------
@@ -192,9 +193,25 @@ class Line:
                     "nothing un-acknowledged is evicted", gateway.name, *place,
                 )  # fmt: skip
 
+    def _judge(self) -> None:
+        """Bring the series up to the ledger; nothing that is of the future by the time of its leaves may be in them."""
+        self.centre.judge()
+        now = -(-(self.centre.newest() // US + early.MOST) // LENGTH) * LENGTH + LENGTH
+        for meter in self.meters:
+            if self.centre.knows(self.channel(meter)):
+                seen = self.centre.registers(self.channel(meter), now, now + 2 * DAY, LENGTH)
+                self.world.law(not seen.known.any(), "nothing of the future is in the series", meter.id, now)
+
+    def _hold_clocks(self) -> None:
+        """Hold that nothing waits any more because of its labels whose boot goes on: by now every clock is right."""
+        boots = {one.clock.id for one in [*self.gateways, *self.shadows]}
+        left = [one for one in self.centre.early() if one.boot in boots]
+        self.world.law(not left, "labels of a right clock come in", left)
+
     def _finish(self) -> None:
         self.hold_outboxes()
-        self.centre.guard(self.centre.judge)
+        self.centre.guard(self._judge)
+        self._hold_clocks()
         for gateway in self.gateways:
             if gateway.name in self.forked:
                 self._hold_fork(gateway.name)

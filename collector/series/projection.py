@@ -1,0 +1,373 @@
+"""What one leaf after the other means for the series.
+
+Rules of this file: only admitted batches enter; what is admitted but cannot be used (another version, a meter of
+another agent, values that do not follow from the reads, a fork) becomes a finding, and enters when a later record
+lets it in, counting from that record's position on. What a wrong clock labelled moves when an anchor of the same boot
+says what time it was (`retimed`). What is labelled in the future of its arrival waits (`early`). Nothing here looks at
+a clock.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, delete, insert, select
+
+from collector.intake.authentic import printable
+from collector.intake.log import Entry
+from collector.series import blocks, findings, labels, meters, raw, retimed, seams, suspects
+from collector.series import early as wait
+from collector.series.channels import RANKS, Numbers
+from collector.series.early import Early
+from collector.series.findings import Found
+from collector.series.overtaken import BEHIND, Overtaken
+from collector.series.raw import Tails
+from collector.store.schema import event, finding, ledger, ledger_bytes, raw_segment, seam, stat_segment, unsure
+from shared import batch as batches
+from shared import envelope, record, retiming, rotation
+from shared.batch import Batch, Event, Gap, KeyRotate
+from shared.errors import Malformed, TrustError
+from shared.intervals import Block, Intervals
+from shared.quantity import INT64_MAX
+from shared.retiming import Anchor
+
+MADE_BY = "series"
+#: Intervals that an unsynchronised clock labels earlier than this were sealed by a clock that knew no time at all:
+#: 2020-01-01, before the first agent. [UTC s]
+SENSIBLE = 1_577_836_800
+#: Why a ledger row stays out: rule and severity of its finding.
+_OUT = {"fork": ("A2", "E"), "held": ("A2", "E"), "frozen": ("A2", "W"), "unreadable": ("A4", "W")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A batch of intervals that enters the series."""
+
+    entry: Entry
+    batch: Batch
+    body: Intervals
+    since: int  # the position from which it counts
+    behind: int  # what its rank is worse by
+
+
+def entries(connection: Connection, first: int, stop: int) -> list[Entry]:
+    """Return the leaves of positions [first, stop)."""
+    names = [name for name in Entry.__dataclass_fields__ if name != "text"]
+    rows = connection.execute(
+        select(*(ledger.c[name] for name in names), ledger_bytes.c.jws.label("text"))
+        .outerjoin(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
+        .where(ledger.c.position >= first, ledger.c.position < stop)
+        .order_by(ledger.c.position)
+    )
+    return [Entry(**row) for row in rows.mappings()]
+
+
+class Projection:
+    """What one transaction adds to the series."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.numbers, self.meters = Numbers(connection), meters.Table(connection)
+        self.registers, self.statistics = Tails(connection, raw_segment), Tails(connection, stat_segment)
+        self.overtaken, self.early = Overtaken(connection), Early(connection)
+        self._found: list[Found] = []
+        self._events: list[dict[str, object]] = []
+        boots = connection.execute(select(unsure.c.agent, unsure.c.boot).distinct())
+        self._unsure = {(row.agent, row.boot) for row in boots}
+
+    def take(self, entry: Entry) -> None:
+        """Add what one leaf of the log means."""
+        if entry.text is None:
+            return  # its bytes are gone by a signed record; what it meant stays in the segments of before
+        if entry.typ == "record":
+            self._record(entry, entry.text)
+        elif entry.state == "admitted":
+            self._batch(entry, entry.text, entry.position)
+            self._tell_overtaken(entry)
+        else:
+            rule, severity = _OUT.get(entry.state, ("A2", "E"))
+            text = f"batch {entry.seq} of epoch {(entry.epoch or '?')[:8]} is kept out: {entry.reason}"
+            self._find(entry, rule, severity, text)
+
+    def _tell_overtaken(self, entry: Entry) -> None:
+        if self.overtaken.holds(entry) and self.overtaken.is_new(entry):
+            text = (
+                f"batches of epoch {(entry.epoch or '')[:8]} came after the gateway had begun another one, as from a"
+                " disk that was replaced: they count only where the newer epoch says nothing"
+            )
+            self._find(entry, "A2", "W", text)
+
+    def _find(self, entry: Entry, rule: str, severity: str, text: str, **more: object) -> None:
+        agent, position = entry.agent, entry.position
+        self._found.append(Found(rule, severity, text, position, MADE_BY, agent=agent, **more))  # type: ignore[arg-type] # the caller names fields of Found
+
+    def _batch(self, entry: Entry, text: str, since: int, only: str | None = None) -> None:
+        """Add a batch; `since` is the position from which it counts, `only` the one meter that is meant."""
+        try:
+            found = batches.decode(envelope.payload(envelope.apart(text)))
+            if only is None:
+                self._hear(entry, found, since)
+            if isinstance(found.body, Intervals):
+                self._intervals(entry, found, found.body, since, only)
+            elif isinstance(found.body, KeyRotate):
+                self._hand_over(entry, found, found.body)
+            elif isinstance(found.body, tuple):
+                self._events += [_event(found, entry.position, one) for one in found.body]
+                self._seams(found, entry.position, found.body)
+        except Malformed as error:
+            self._find(entry, "A4", "W", f"batch {entry.seq} cannot be used by this version: {printable(str(error))}")
+
+    def _hear(self, entry: Entry, batch: Batch, since: int) -> None:
+        """Let what a clock says of the present put right what it, or a worse one, has said before in the same boot."""
+        if wait.is_ahead(wait.said(batch), entry.received_at):
+            self.early.relapsed(batch)
+            return
+        by = retiming.anchor(batch.clock)
+        if by is not None:
+            self._retime_boot(entry, batch, by, since)
+        if since == entry.position:
+            self._let_in(batch.agent, self.early.confirmed(batch, entry.received_at), since)
+
+    def _hand_over(self, entry: Entry, batch: Batch, body: KeyRotate) -> None:
+        """Note a change of the signing key that is none; what it changes is the intake's."""
+        try:
+            rotation.successor(batch.agent, batch.epoch, batch.seq, body)
+        except TrustError as error:
+            text = f"batch {entry.seq} hands over to a key that has not proved itself: {printable(str(error))}"
+            self._find(entry, "A1", "E", text)
+
+    def _seams(self, batch: Batch, position: int, body: Sequence[Event | Gap]) -> None:
+        """Note the reads on either side of where a register ended."""
+        for one in body:
+            if not isinstance(one, Event) or one.event not in seams.EVENTS or one.meter is None:
+                continue
+            if not batches.NAME.match(one.meter):
+                continue
+            for name, last_at, last, first_at, first in seams.of_event(one.detail):
+                number = self.numbers.channel(batch.site, one.meter, name)
+                places = {"last_at": _fitting(wall(batch, last_at)), "first_at": _fitting(wall(batch, first_at))}
+                row = {"channel_id": number, "position": position, "last": last, "first": first, **places}
+                self.connection.execute(insert(seam).values(**row))
+
+    def _intervals(self, entry: Entry, batch: Batch, body: Intervals, since: int, only: str | None) -> None:
+        stop = body.start + body.n * body.length
+        if stop > INT64_MAX // 1_000_000 or body.start < 0:
+            raise Malformed("its intervals lie outside all time")
+        if not all(batches.NAME.match(block.meter) for block in body.blocks):
+            raise Malformed("a block names no meter")
+        by = retiming.anchor(batch.clock)
+        if by is None and only is None:
+            row = {"position": entry.position, "agent": batch.agent, "boot": batch.boot}
+            self.connection.execute(insert(unsure).values(**row))
+            self._unsure.add((batch.agent, batch.boot))
+        if by is None and body.start < SENSIBLE:
+            text = f"batch {entry.seq} was sealed by a clock that knew no time; it waits for an anchor of its boot"
+            self._find(entry, "A8", "W", text, start=body.start, stop=stop)
+            return
+        if self.early.waits(entry.position) if only else self._comes_early(entry, batch, body):
+            return
+        self._place(self._taken(entry, batch, body, since), only)
+
+    def _comes_early(self, entry: Entry, batch: Batch, body: Intervals) -> bool:
+        """Return whether a batch waits because it is labelled in the future; the first of its agent is a finding."""
+        told = bool(self.early.of(batch.agent))
+        ahead = self.early.holds(entry, batch, body, _own_anchor(batch, body))
+        if ahead is not None and not told:
+            text, stop = wait.sentence(batch, ahead, self.early.others(batch.agent)), body.start + body.n * body.length
+            self._find(entry, "A8", "W", text, start=body.start, stop=stop, observed=ahead, limit_=wait.MOST)
+        return ahead is not None
+
+    def _taken(self, entry: Entry, batch: Batch, body: Intervals, since: int) -> _Taken:
+        return _Taken(entry, batch, body, since, BEHIND if self.overtaken.holds(entry) else 0)
+
+    def _place(self, one: _Taken, only: str | None = None) -> None:
+        """Put a batch where its labels, or the anchor that it was sealed with, say."""
+        by = _own_anchor(one.batch, one.body)
+        for block in one.body.blocks:
+            if only in (None, block.meter):
+                self._block(one, block, by)
+
+    def _let_in(self, agent: str, positions: Sequence[int], since: int, *, doubted: bool = False) -> None:
+        """Let in what waited because it was labelled in the future; if doubted, where no other clock has labelled."""
+        for position in positions:
+            for entry, batch, body in self._again(position):
+                word = replace(batch, clock=replace(batch.clock, status="I")) if doubted else batch
+                self._place(self._taken(entry, word, body, since))
+        self._waits_no_longer(agent, positions, since)
+
+    def _waits_no_longer(self, agent: str, positions: Sequence[int], since: int) -> None:
+        self.early.forget(positions)
+        if not positions or self.early.of(agent):
+            return
+        self._flush()
+        own = (finding.c.agent == agent) & finding.c.limit_.is_not(None) & finding.c.resolved_position.is_(None)
+        told = select(finding.c.id).where(own, finding.c.rule == "A8", finding.c.made_by == MADE_BY)
+        findings.resolve(self.connection, list(self.connection.execute(told).scalars()), since)
+
+    def _again(self, position: int) -> Iterator[tuple[Entry, Batch, Intervals]]:
+        """Give a batch of intervals that was taken before."""
+        for entry in entries(self.connection, position, position + 1):
+            if entry.text is None:
+                continue
+            found = batches.decode(envelope.payload(envelope.apart(entry.text)))
+            if isinstance(found.body, Intervals):
+                yield entry, found, found.body
+
+    def _retime_boot(self, entry: Entry, batch: Batch, by: Anchor, since: int) -> None:
+        """Put what was sealed without a right clock where an anchor of the same boot says that it was."""
+        if (batch.agent, batch.boot) not in self._unsure:
+            return
+        own = (unsure.c.agent == batch.agent) & (unsure.c.boot == batch.boot) & (unsure.c.position < entry.position)
+        query = select(unsure.c.position).where(own).order_by(unsure.c.position)
+        places = list(self.connection.execute(query).scalars())
+        self._unsure.discard((batch.agent, batch.boot))
+        self.write()
+        self.connection.execute(delete(unsure).where(own))
+        held = select(finding.c.id).where(
+            finding.c.position.in_(places), finding.c.rule == "A8", finding.c.made_by == MADE_BY,
+            finding.c.limit_.is_(None),
+        )  # fmt: skip
+        findings.resolve(self.connection, list(self.connection.execute(held).scalars()), since)
+        again = [one for place in places for one in self._again(place)]
+        moved = [one for one in again if retiming.off(one[2], by) is not None]
+        for old, found, body in moved:
+            self._move(self._taken(old, found, body, since), by)
+        self._waits_no_longer(batch.agent, [old.position for old, _, _ in moved], since)
+
+    def _move(self, one: _Taken, by: Anchor) -> None:
+        body = one.body
+        for path in {block.source for block in body.blocks}:
+            number = self.numbers.source(one.batch.agent, one.batch.epoch, path)
+            stop = body.start + body.n * body.length
+            raw.withdraw(self.connection, number, one.entry.position, body.start, stop, one.since)
+        for block in body.blocks:
+            self._block(one, block, by)
+
+    def _block(self, one: _Taken, block: Block, by: Anchor | None) -> None:
+        entry, batch, body, since = one.entry, one.batch, one.body, one.since
+        stop = body.start + body.n * body.length
+        start = body.start if by is None else retiming.true_start(body, by)
+        rank = self.meters.rank(batch.site, block.meter, batch.agent, start, since)
+        if rank is None:
+            text = f"meter {block.meter!r} does not belong to agent {batch.agent!r} at that time"
+            self._find(entry, "A3", "E", text, meter=block.meter, start=body.start, stop=stop)
+            return
+        source = self.numbers.source(batch.agent, batch.epoch, block.source)
+        found = blocks.pieces(batch, body, block, entry.position, since)
+        if by is not None:
+            found = retimed.pieces(found, body, block, by)
+        for piece in found:
+            if piece.rule is not None:
+                text = f"{block.meter}.{printable(piece.quantity)}: {printable(piece.text or '')}"
+                self._find(entry, piece.rule, "E", text, meter=block.meter, start=body.start, stop=stop)
+            if piece.segment is None:
+                continue
+            channel = self.numbers.channel(batch.site, piece.meter, piece.quantity)
+            tails = self.statistics if piece.segment.enc == "stat" else self.registers
+            tails.add(channel, source, piece.segment, since, rank + RANKS[block.source] + one.behind)
+
+    def _record(self, entry: Entry, text: str) -> None:
+        try:
+            body = record.decode(envelope.payload(envelope.apart(text))).body
+            if entry.kind == "meters":
+                self._assign(meters.decode(body, entry.position), entry.position)
+            elif entry.kind == "revocation":
+                self._revoked(body, entry.position)
+            elif entry.kind == "approval":
+                self._heed(labels.decode(body), entry.position)
+            elif entry.kind == "adoption":
+                self._adopt(str(body.get("agent")), str(body.get("epoch")), entry.position)
+        except Malformed as error:
+            self._find(entry, "A4", "W", f"a record cannot be used by this version: {printable(str(error))}")
+
+    def _heed(self, word: labels.Word | None, position: int) -> None:
+        """Do as a person has said of labels that lay in the future."""
+        if word is None:
+            return
+        places = self.early.of(word.agent, word.boots, before=position)
+        if word.right:
+            self._let_in(word.agent, places, position, doubted=True)
+        else:
+            self._waits_no_longer(word.agent, places, position)
+
+    def _revoked(self, body: dict[str, object], position: int) -> None:
+        """Note what a revoked key has signed since it may have been in other hands."""
+        found = suspects.lost(body)
+        if found is not None:
+            suspects.mark(self.connection, self.numbers, found, position)
+
+    def _assign(self, assignments: Sequence[meters.Assignment], position: int) -> None:
+        """Load a meter table, and let in what had waited for it."""
+        self.meters.load(assignments)
+        self._flush()
+        names = sorted({one.meter for one in assignments})
+        waiting = select(finding.c.id, finding.c.position, finding.c.meter).where(
+            finding.c.rule == "A3", finding.c.made_by == MADE_BY, finding.c.meter.in_(names),
+            finding.c.resolved_position.is_(None),
+        )  # fmt: skip
+        rows = self.connection.execute(waiting.order_by(finding.c.position, finding.c.id)).all()
+        findings.resolve(self.connection, [row.id for row in rows], position)
+        for row in rows:
+            for entry in entries(self.connection, row.position, row.position + 1):
+                self._batch(entry, entry.text or "", position, only=row.meter)
+
+    def _adopt(self, agent: str, epoch: str, position: int) -> None:
+        """Let in what was kept out of an epoch that a person has adopted."""
+        self._flush()
+        places = select(ledger.c.position).where(
+            ledger.c.agent == agent, ledger.c.epoch == epoch, ledger.c.state.in_(("held", "frozen")),
+            ledger.c.position < position,
+        )  # fmt: skip
+        positions = list(self.connection.execute(places.order_by(ledger.c.position)).scalars())
+        settled = select(finding.c.id).where(
+            finding.c.position.in_(positions), finding.c.rule == "A2", finding.c.made_by == MADE_BY
+        )
+        findings.resolve(self.connection, list(self.connection.execute(settled).scalars()), position)
+        for place in positions:
+            for entry in entries(self.connection, place, place + 1):
+                self._batch(entry, entry.text or "", position)
+
+    def _flush(self) -> None:
+        findings.write(self.connection, self._found)
+        self._found = []
+
+    def write(self) -> None:
+        """Write everything that was added."""
+        self.registers.write()
+        self.statistics.write()
+        self._flush()
+        if self._events:
+            self.connection.execute(insert(event), self._events)
+            self._events = []
+
+
+def _own_anchor(batch: Batch, body: Intervals) -> Anchor | None:
+    """Return the anchor of a batch whose clock stepped while it was open, where its labels are wrong by it."""
+    by = retiming.anchor(batch.clock)
+    return by if by is not None and retiming.unsure(batch.clock) and retiming.off(body, by) is not None else None
+
+
+def _event(batch: Batch, position: int, one: Event | Gap) -> dict[str, object]:
+    row: dict[str, object] = {"position": position, "agent": batch.agent}
+    if isinstance(one, Gap):
+        detail = {"quantity": one.quantity, "from": one.start, "to": one.stop, "reason": one.reason}
+        return row | {
+            "meter": one.meter,
+            "event": "gap",
+            "at": _fitting(one.start * 1_000_000),
+            "detail": json.dumps(detail),
+        }
+    at = _fitting(wall(batch, one.first))
+    return row | {"meter": one.meter, "event": printable(one.event), "at": at, "detail": json.dumps(one.detail)}
+
+
+def wall(batch: Batch, boot: int) -> int:
+    """Return UTC of an instant on the boot clock of a batch, by its nearest anchor. [UTC us]"""
+    if not batch.clock.anchors:
+        return batch.created
+    anchor = min(batch.clock.anchors, key=lambda one: abs(one[0] - boot))
+    return boot - anchor[0] + anchor[1]
+
+
+def _fitting(number: int) -> int:
+    return max(-INT64_MAX, min(INT64_MAX, number))
