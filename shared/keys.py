@@ -251,11 +251,20 @@ def write(target: Path, octets: bytes, mode: int) -> None:
     except OSError:
         target.unlink()  # half a key would stand in the way of a whole one
         raise
-    folder = os.open(target.parent, os.O_RDONLY)
+    sync(target.parent)
+
+
+def sync(target: Path) -> None:
+    """Let a file, or what a folder says of its files, be on disk when this returns.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    descriptor = os.open(target, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def load(directory: Path, name: str = "signing") -> FileSigner:

@@ -6,7 +6,6 @@ moved, and whoever starts after a crash in between finishes it; one line tells t
 
 import contextlib
 import dataclasses
-import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -125,9 +124,9 @@ def _build(path: Path, made: Plan, kept: dict[str, object]) -> None:
     outbox = Outbox(part)
     outbox.fill([_columns(row) for row in made.rows], kept)
     outbox.close()
-    _sync(part)
+    keys.sync(part)
     part.rename(_salvaged(path))
-    _sync(path.parent)
+    keys.sync(path.parent)
 
 
 def _columns(row: Row) -> tuple[object, ...]:
@@ -148,15 +147,7 @@ def _swap(path: Path) -> None:
     MarkFile(_marks(path)).write(Marks())
     flag(path).unlink(missing_ok=True)
     _salvaged(path).rename(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    keys.sync(path.parent)
 
 
 def tell(sealer: Sealer) -> list[Sealed]:

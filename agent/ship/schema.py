@@ -1,9 +1,10 @@
 """Schema of the outbox and its migrations (sqlite-utils); imported only when there is something to make."""
 
-import os
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
+
+from shared import keys
 
 migrations = Migrations("outbox")
 
@@ -38,8 +39,4 @@ def migrate(path: Path) -> None:
     migrations.apply(db)
     db.close()
     for target in (path, path.parent):
-        descriptor = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        keys.sync(target)

@@ -1,4 +1,7 @@
-"""What a key has signed since somebody else may have had it: spans of channels, from the revocation's position on."""
+"""What a key has signed since somebody else may have had it: spans of channels, from the revocation's position on.
+
+Where another gateway's read was used for a boundary, nothing rests on the doubted key.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,6 +12,7 @@ from sqlalchemy import Connection, func, insert, select
 from collector.series.channels import Numbers
 from collector.series.codec import Bools
 from collector.series.early import is_ahead, said
+from collector.series.registers import Registers
 from collector.store.schema import ledger, ledger_bytes, suspect
 from shared import batch as batches
 from shared import envelope, retiming
@@ -17,7 +21,7 @@ from shared.errors import Malformed
 from shared.intervals import Intervals
 from shared.retiming import Anchor
 
-Span = tuple[int, int, int, int]  # channel, length [s], start, stop [UTC s]
+Span = tuple[int, int, int, int, int]  # channel, length [s], start, stop [UTC s], position of the first batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,15 @@ class Lost:
 
     kid: str
     since: int  # [UTC us]
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A batch of a key."""
+
+    position: int
+    received: int  # [UTC us]
+    batch: Batch
 
 
 def lost(body: dict[str, object]) -> Lost | None:
@@ -50,47 +63,53 @@ def mark(connection: Connection, numbers: Numbers, found: Lost, position: int) -
     spans: set[Span] = set()
     count = 0
     signed = list(_signed(connection, found.kid, position))
-    for at, (received, batch) in enumerate(signed):
-        if isinstance(batch.body, Intervals) and max(received, batch.created) >= found.since:
+    for at, one in enumerate(signed):
+        batch = one.batch
+        if isinstance(batch.body, Intervals) and max(one.received, batch.created) >= found.since:
             count += 1
             by = _moved_by(batch, batch.body, signed[at:])
-            spans.update(_spans(numbers, batch, batch.body, by))
+            spans.update((*span, one.position) for span in _spans(numbers, batch, batch.body, by))
     rows = [
-        {"channel_id": channel, "length": length, "start": start, "stop": stop, "position": position}
-        for channel, length, start, stop in _joined(spans)
-    ]
+        {"channel_id": channel, "length": length, "start": start, "stop": stop, "position": position,
+         "kid": found.kid, "first": first}
+        for channel, length, start, stop, first in _joined(spans)
+    ]  # fmt: skip
     if rows:
         connection.execute(insert(suspect), rows)
     return count
 
 
-def _signed(connection: Connection, kid: str, position: int) -> Iterator[tuple[int, Batch]]:
-    """Give when each batch of a key was received, and what it says. [UTC us]"""
+def _signed(connection: Connection, kid: str, position: int) -> Iterator[_Signed]:
+    """Give each batch of a key, as far as it can be read."""
     query = (
-        select(ledger.c.received_at, ledger_bytes.c.jws)
+        select(ledger.c.position, ledger.c.received_at, ledger_bytes.c.jws)
         .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
         .where(ledger.c.kid == kid, ledger.c.typ == "batch", ledger.c.position < position)
         .order_by(ledger.c.position)
     )
     for row in connection.execute(query):
         try:
-            yield row.received_at, batches.decode(envelope.payload(envelope.apart(str(row.jws))))
+            found = batches.decode(envelope.payload(envelope.apart(str(row.jws))))
         except Malformed:
             continue  # it gave no number
+        yield _Signed(row.position, row.received_at, found)
 
 
-def _moved_by(batch: Batch, body: Intervals, following: Iterable[tuple[int, Batch]]) -> Anchor | None:
+def _moved_by(batch: Batch, body: Intervals, following: Iterable[_Signed]) -> Anchor | None:
     """Return the anchor that has moved the labels of a batch, None where they stand: its own, or a later one."""
     by = retiming.anchor(batch.clock)
     if by is not None and not retiming.unsure(batch.clock):
         return None
-    same = (one for received, one in following
-            if (one.agent, one.boot) == (batch.agent, batch.boot) and not is_ahead(said(one), received))  # fmt: skip
+    same = (one.batch for one in following
+            if (one.batch.agent, one.batch.boot) == (batch.agent, batch.boot)
+            and not is_ahead(said(one.batch), one.received))  # fmt: skip
     by = by or next((found for one in same if (found := retiming.anchor(one.clock)) is not None), None)
     return None if by is None or retiming.off(body, by) is None else by
 
 
-def _spans(numbers: Numbers, batch: Batch, body: Intervals, by: Anchor | None) -> Iterator[Span]:
+def _spans(
+    numbers: Numbers, batch: Batch, body: Intervals, by: Anchor | None
+) -> Iterator[tuple[int, int, int, int]]:  # fmt: skip
     start, stop = retiming.placed(body, by)
     for block in body.blocks:
         if batches.NAME.match(block.meter):
@@ -101,13 +120,13 @@ def _spans(numbers: Numbers, batch: Batch, body: Intervals, by: Anchor | None) -
 def _joined(spans: Iterable[Span]) -> Iterator[Span]:
     """Give spans that touch or overlap as one."""
     last: Span | None = None
-    for channel, length, start, stop in sorted(spans):
+    for channel, length, start, stop, first in sorted(spans):
         if last is not None and last[:2] == (channel, length) and start <= last[3]:
-            last = (channel, length, last[2], max(stop, last[3]))
+            last = (channel, length, last[2], max(stop, last[3]), min(first, last[4]))
             continue
         if last is not None:
             yield last
-        last = (channel, length, start, stop)
+        last = (channel, length, start, stop, first)
     if last is not None:
         yield last
 
@@ -121,11 +140,22 @@ def touched(connection: Connection, first: int) -> dict[tuple[int, int], int]:
     return {(row.channel_id, row.length): row.start for row in rows}
 
 
-def read(connection: Connection, channel: int, start: int, stop: int, length: int) -> Bools:
-    """Return which intervals of a span are suspect. [UTC s]"""
-    found = np.zeros((stop - start) // length, dtype=np.bool_)
-    own = (suspect.c.channel_id == channel) & (suspect.c.length == length)
-    span = (suspect.c.start < stop) & (suspect.c.stop > start)
-    for row in connection.execute(select(suspect.c.start, suspect.c.stop).where(own & span)):
-        found[max(row.start - start, 0) // length : max(row.stop - start, 0) // length] = True
+def read(connection: Connection, channel: int, seen: Registers) -> Bools:
+    """Return which intervals of a channel are suspect: those that rest on a read which a doubted key has signed."""
+    found = np.zeros(seen.n, dtype=np.bool_)
+    own = (suspect.c.channel_id == channel) & (suspect.c.length == seen.length)
+    span = (suspect.c.start < seen.start + seen.n * seen.length) & (suspect.c.stop > seen.start)
+    for row in connection.execute(select(suspect).where(own & span)):
+        here = slice(max(row.start - seen.start, 0) // seen.length, max(row.stop - seen.start, 0) // seen.length)
+        found[here] |= True if row.kid is None else _rest_on(connection, row.kid, row.first, seen)[here]
     return found
+
+
+def _rest_on(connection: Connection, kid: str, first: int, seen: Registers) -> Bools:
+    """Return which intervals begin or end with a read that a key has signed at or after a position."""
+    last = int(seen.positions.max(initial=-1))
+    signed = select(ledger.c.position).where(
+        ledger.c.kid == kid, ledger.c.typ == "batch", ledger.c.position >= first, ledger.c.position <= last
+    )
+    doubted = np.isin(seen.positions, list(connection.execute(signed).scalars()))
+    return doubted[1:] | doubted[:-1]

@@ -150,10 +150,11 @@ def _openings(connection: Connection, entry: Entry, made: Made, fresh: Path) -> 
     body = json.loads(envelope.payload(envelope.apart(entry.text)))["body"]
     if not veil.is_veiled(body):
         return
-    wanted = sources.rest_on(sources.points(connection, entry.position + 1).versions, strictjson.loads(made.manifest))
-    for line in sources.openings(connection, body):
-        (one, *_) = veil.opened(body, [line])
-        if one.id in wanted:
+    shown = [(line, veil.opened(body, [line])) for line in sources.openings(connection, body)]
+    versions = [one for _, entries in shown for one in entries]
+    wanted = sources.rest_on(versions, strictjson.loads(made.manifest))
+    for line, entries in shown:
+        if entries[0].id in wanted:
             (fresh / "blobs" / f"{veil.commitment(line)}.ndjson").write_bytes(line + b"\n")
 
 

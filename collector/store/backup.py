@@ -4,7 +4,6 @@ Rules of this file: a copy is complete and on disk, or not there; nothing is ove
 copy replaces is moved into a folder of its own.
 """
 
-import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -13,6 +12,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.store.engine import SQLITE_FILE, Store
+from shared import keys
 from shared.errors import ConfigError, StoreError
 
 _BESIDE = ("", "-wal", "-shm")
@@ -41,17 +41,9 @@ def copy(store: Store, target: Path) -> None:
 
 
 def _settle(fresh: Path, target: Path) -> None:
-    _sync(fresh)
+    keys.sync(fresh)
     fresh.rename(target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    keys.sync(target.parent)
 
 
 def check(backup: Path) -> None:
@@ -111,7 +103,7 @@ def put_in_place(backup: Path, data_dir: Path) -> Path | None:
         data_dir.mkdir(parents=True, exist_ok=True)
         fresh = data_dir / f".{SQLITE_FILE}.part"
         shutil.copyfile(backup, fresh)
-        _sync(fresh)
+        keys.sync(fresh)
         aside = _aside(standing)
         _settle(fresh, standing)
     except OSError as error:
@@ -129,6 +121,6 @@ def _aside(standing: Path) -> Path | None:
     folder.mkdir(mode=0o700)
     for path in found:
         path.rename(folder / path.name)
-    _sync(folder)
-    _sync(standing.parent)
+    keys.sync(folder)
+    keys.sync(standing.parent)
     return folder

@@ -284,6 +284,8 @@ suspect = Table(  # what a key signed since it may be in other hands
     Column("start", BigInteger, nullable=False),  # [UTC s]
     Column("stop", BigInteger, nullable=False),  # [UTC s]
     Column("position", BigInteger, nullable=False, index=True),  # of the revocation that says so
+    Column("kid", Text),  # of the key; null in rows of before, which doubt whatever was signed
+    Column("first", BigInteger),  # position of the first batch that is doubted
     Index("suspect_channel_id_length_start_ix", "channel_id", "length", "start"),
 )
 

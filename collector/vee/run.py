@@ -143,7 +143,7 @@ class Run:
         first = _widened((dirty - start) // length, standing)
         policy = self.policies.get((channel.site, channel.meter), Policy())
         torn = seams.read(self.connection, channel.id, start, span[1])
-        doubted = suspects.read(self.connection, channel.id, start, span[1], length)
+        doubted = suspects.read(self.connection, channel.id, seen)
         settings = self.parameters.settings(channel.site, policy.role, channel.meter, channel.quantity)
         around = Around(self.around.of(channel, policy, seen, first), settings)
         verdict = judge(seen, standing, policy, channel.quantity, first, torn, doubted, around)

@@ -3,7 +3,7 @@
 from sqlalchemy import delete, select
 
 from collector.intake import enrol
-from collector.series import project
+from collector.series import meters, project
 from collector.store.schema import SERIES, cursor, finding, suspect
 from shared import rotation
 from shared.keys import generate
@@ -102,6 +102,24 @@ def test_only_the_key_that_is_named_is_doubted(line: Line) -> None:
     assert line.read(24)[1] == ["SUSPECT"] * 12 + ["VALID"] * 12
     line.send(24, [1024, 1025])  # the key in force goes on
     assert line.read(25)[1][-1] == "VALID"
+
+
+def test_what_a_second_gateway_has_read_is_not_doubted(line: Line) -> None:
+    """The lost key's gateway is preferred, and lacks three boundaries that the other one has."""
+    other = line.centre.agent("dc1-gw2")
+    body = meters.body([("dc1", "gt1-rev", ("dc1-gw1", "dc1-gw2"), 0)])
+    with line.centre.store.write() as connection:
+        line.centre.log.record(connection, "meters", body, by="anna", now=line.centre.clock.wall())
+    levels = [1000 + at for at in range(13)]
+    line.send(0, [None if at in (5, 6, 7) else level for at, level in enumerate(levels)])
+    line.centre.take(*other.texts, other.seal("intervals", reads(T0, levels)))
+    line.run()
+    values, names = line.read(12)
+    assert (values, set(names)) == ([1000] * 12, {"VALID"})
+    revoke(line, 0)
+    line.run()
+    # boundaries 5 to 9 are of the other gateway: the preferred one must have been back for three
+    assert line.read(12) == (values, ["SUSPECT"] * 5 + ["VALID"] * 4 + ["SUSPECT"] * 3)
 
 
 def test_what_a_wrong_clock_labelled_is_doubted_where_it_truly_was(line: Line) -> None:
