@@ -14,7 +14,8 @@ from collector.vee.reconcile import SANE
 from collector.vee.series import DAY, Bools, Floats
 
 PLACES = 24  # back-test gaps at most, nearest first
-LIKELY = 0.93  # quantile of energy errors that covers 90 % of held-out gaps (accuracy.md, Uncertainty)
+LIKELY = 0.9  # quantile of energy errors ...
+CAUTION = 1.1  # ... and the factor with which it covers 90 % of held-out gaps (tests/bench/accuracy)
 ENOUGH = 10  # back-tests below which no range is given
 
 
@@ -38,13 +39,15 @@ class Trial:
     def margin(self) -> int | None:
         """Return the half width of the 90 % range of a gap's energy, None on too few back-tests. [counts]"""
         errors = sorted(self.energy[self.usable].tolist())
-        return ceil(errors[ceil(LIKELY * len(errors)) - 1]) if len(errors) >= ENOUGH else None
+        if len(errors) < ENOUGH:
+            return None
+        at = min(ceil(LIKELY * (len(errors) + 1)), len(errors)) - 1
+        return ceil(CAUTION * float(errors[at]))
 
 
 def places(seen: Frame, first: int, length: int) -> Gaps:
     """Return the gap itself, then gaps of its length at the same time of other days, fully known, nearest first."""
-    per_day = DAY // seen.series.length
-    stride = -(-length // per_day) * per_day
+    stride = DAY // seen.series.length
     last = len(seen.y) - length
     steps = np.arange(1, len(seen.y) // stride + 1)
     shifts = stride * np.stack([-steps, steps], axis=1).ravel()

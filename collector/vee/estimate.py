@@ -5,12 +5,14 @@ be estimated is refused, and the caller leaves the gap missing. Order and prior:
 section 1.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 import collector.vee.estimators  # noqa: F401 - importing it registers the methods
 from collector.vee.backtest import Trial, places, trial
+from collector.vee.choice import LONG_PRIOR, SHORT_PRIOR, best
 from collector.vee.estimators.linear import flat
 from collector.vee.frame import Frame, Shapes, Window, frame, window
 from collector.vee.reconcile import Constraint, constraint, fill
@@ -18,11 +20,11 @@ from collector.vee.registry import ESTIMATORS
 from collector.vee.series import Estimate, Floats, Ints, NotEstimable, Series
 
 SHORT = 7_200  # [s] up to here a line is the method of first choice (California 4.1)
-#: Methods by prior: the first that applies is used unless a later one clearly wins the back-test.
-SHORT_PRIOR = ("linear", "sym_bridge", "like_day_avg")
-LONG_PRIOR = ("sym_bridge", "like_day_avg")
-WIN = 0.9  # a challenger's median error must lie below this part of the first choice's ...
-TESTS = {True: 20, False: 8}  # ... on at least so many gaps: short ones, and long ones, of which history holds fewer
+#: What another meter says comes before any shape of the channel's own (vee.md section 5, steps 2 and 3).
+WITNESSES = ("check", "balance")
+PRESCRIBED = "eei"  # computed beside every other method
+OTHER_DAYS = 0.5  # how much a back-test on a day of another type counts
+DOUBTFUL = 0.25  # median back-test error above which no method does well: jobs, dispatch [of the mean value]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,23 +73,48 @@ def _named(seen: Frame, view: Window, method: str, known: Constraint) -> _Choice
 
 
 def _chosen(seen: Frame, view: Window, known: Constraint) -> _Choice:
-    """Return the check meter where there is one, else the best of the prior and the back-test, else what is left."""
-    short = _short(seen, view)
-    made = _applicable(seen, view, ("check",)) or _applicable(seen, view, SHORT_PRIOR if short else LONG_PRIOR)
+    """Return another meter's word where there is one, else the best by prior and back-test, else what is left."""
+    prior = SHORT_PRIOR if _short(seen, view) else LONG_PRIOR
+    made = _witness(seen, view) or _applicable(seen, view, prior)
     if not made:
         return _last_resort(seen, view, known)
     trials = {name: _tried(seen, view, shapes, known) for name, shapes in made.items()}
-    best = _winner(trials, TESTS[short])
+    method, expected = best(trials, prior | dict.fromkeys(WITNESSES, 1.0), _weights(seen, view))
     medians = {name: format(error, ".4g") for name, one in trials.items() if (error := _error(one)) is not None}
-    inputs = made[best].inputs | {"back_tests": len(view.gaps.firsts) - 1, "back_test_errors": medians}
-    return _Choice(best, made[best].values[0], inputs, trials[best])
+    inputs = made[method].inputs | {
+        "back_tests": len(view.gaps.firsts) - 1, "back_test_errors": medians,
+        "expected": {name: format(ratio, ".4g") for name, ratio in expected.items()},
+    }  # fmt: skip
+    if (error := _error(trials[method])) is not None and error > DOUBTFUL:
+        inputs["doubtful"] = "no method foretells this channel well; look for a second source"
+    return _Choice(method, made[method].values[0], inputs | _beside(seen, view, known), trials[method])
+
+
+def _witness(seen: Frame, view: Window) -> dict[str, Shapes]:
+    """Return what the first other meter says that can speak for the gap."""
+    return next((made for name in WITNESSES if (made := _applicable(seen, view, (name,)))), {})
+
+
+def _weights(seen: Frame, view: Window) -> Floats:
+    """Return how much each back-test gap counts: those on days of the gap's own type most. [gaps]"""
+    types = seen.daytype[seen.layout.day[view.gaps.firsts]]
+    return np.where(types[1:] == types[0], 1.0, OTHER_DAYS)
+
+
+def _beside(seen: Frame, view: Window, known: Constraint) -> dict[str, object]:
+    """Return the energy that the prescribed method would have given. [counts]"""
+    shapes = ESTIMATORS.get(PRESCRIBED).work(seen, view)
+    if not shapes.usable[0]:
+        return {"prescribed": {"method": PRESCRIBED, "energy": None}}
+    energy = sum(fill(shapes.values[0], known, one_way=seen.series.one_way).tolist())
+    return {"prescribed": {"method": PRESCRIBED, "energy": energy}}
 
 
 def _short(seen: Frame, view: Window) -> bool:
     return view.gaps.length * seen.series.length <= SHORT
 
 
-def _applicable(seen: Frame, view: Window, names: tuple[str, ...]) -> dict[str, Shapes]:
+def _applicable(seen: Frame, view: Window, names: Iterable[str]) -> dict[str, Shapes]:
     made = {}
     for name in names:
         entry = ESTIMATORS.get(name)
@@ -98,26 +125,6 @@ def _applicable(seen: Frame, view: Window, names: tuple[str, ...]) -> dict[str, 
 
 def _tried(seen: Frame, view: Window, shapes: Shapes, known: Constraint) -> Trial:
     return trial(seen, view.gaps, shapes, scaled=known.total is not None)
-
-
-def _winner(trials: dict[str, Trial], enough: int) -> str:
-    """Return the first choice, or the method that beats it clearly on the gaps that both could fill."""
-    default, *others = trials
-    best, best_share = default, WIN
-    for name in others:
-        share = _share(trials[name], trials[default], enough)
-        if share is not None and share < best_share:
-            best, best_share = name, share
-    return best
-
-
-def _share(challenger: Trial, default: Trial, enough: int) -> float | None:
-    """Return a challenger's median error as part of the default's, None on too few common gaps."""
-    both = challenger.usable & default.usable
-    ours, theirs = challenger.median(both), default.median(both)
-    if int(both.sum()) < enough or ours is None or not theirs:
-        return None
-    return ours / theirs
 
 
 def _last_resort(seen: Frame, view: Window, known: Constraint) -> _Choice:

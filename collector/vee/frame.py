@@ -47,6 +47,8 @@ class Frame:
     origin: int
     y: Floats  # NaN in the gap and wherever a value may not serve as end or reference
     check: Floats  # NaN where the check meter is not known
+    beside: Floats  # [neighbours x slots] NaN where not known, rows in the order of `names`
+    names: tuple[str, ...]
     layout: Layout
     table: Floats  # [days x wall slots]
     whole: Bools  # [days] complete, no estimate, no outage, nothing missing
@@ -55,6 +57,7 @@ class Frame:
     holiday: Bools  # [days]
     daytype: Ints  # [days] a holiday counts as a Sunday
     level: float  # mean absolute value [counts]
+    spread: float  # mean absolute deviation from the mean [counts]
     memory: float  # how much of a deviation from the mean profile lasts to the next interval: lag-1 correlation, 0 to 1
 
 
@@ -103,14 +106,17 @@ def frame(series: Series, first: int, stop: int) -> Frame:
         origin=low,
         y=y,
         check=_check(series, low, high),
+        beside=_beside(series, low, high),
+        names=tuple(sorted(series.neighbours)),
         layout=where,
-        table=_table(y, where),
+        table=by_day(y, where),
         whole=where.complete & (lacking == 0),
         mostly=where.complete & (lacking * 10 <= slots),
         weekday=weekday,
         holiday=holiday,
         daytype=daytype,
         level=float(np.abs(y[~np.isnan(y)]).mean()) if not np.isnan(y).all() else 0.0,
+        spread=float(np.abs(y - np.nanmean(y))[~np.isnan(y)].mean()) if not np.isnan(y).all() else 0.0,
         memory=_lag_one(y, where, daytype),
     )
 
@@ -126,7 +132,15 @@ def _check(series: Series, low: int, high: int) -> Floats:
     return np.where(series.check_known[low:high], series.check[low:high], np.nan)
 
 
-def _table(y: Floats, where: Layout) -> Floats:
+def _beside(series: Series, low: int, high: int) -> Floats:
+    found = np.full((len(series.neighbours), high - low), np.nan)
+    for row, name in enumerate(sorted(series.neighbours)):
+        known = series.neighbours_known[name][low:high]
+        found[row, known] = series.neighbours[name][low:high][known]
+    return found
+
+
+def by_day(y: Floats, where: Layout) -> Floats:
     """Return values by day and wall slot; an hour that the clock shows twice gives the mean of both."""
     cell = where.day * where.slots + where.wall
     size = len(where.ordinal) * where.slots

@@ -35,11 +35,18 @@ def nearest(cost: Floats, count: int) -> Ints:
     return np.stack(picks, axis=2)
 
 
-def candidates(seen: Frame, view: Window, refs: Ints) -> Floats:
-    """Return what each reference day says of each slot, NaN where it is silent. [references x gaps x length + 2]"""
+def candidates(seen: Frame, view: Window, refs: Ints, table: Floats | None = None) -> Floats:
+    """Return what each reference day says of each slot, NaN where it is silent. [references x gaps x length + 2]
+
+    Args:
+        seen: The surroundings of the first gap.
+        view: The gaps.
+        refs: Reference days of each touched day; -1 for none. [gaps x touched x references]
+        table: Of another channel over the same days; the channel's own if not given. [days x wall slots]
+    """
     chosen = refs.transpose(2, 0, 1)[:, view.row, view.target]
     wall = seen.layout.wall[view.slots]
-    said: Floats = np.where(chosen >= 0, seen.table[chosen, wall], np.nan)
+    said: Floats = np.where(chosen >= 0, (seen.table if table is None else table)[chosen, wall], np.nan)
     return said
 
 

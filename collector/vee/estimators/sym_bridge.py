@@ -27,16 +27,16 @@ def sym_bridge(seen: Frame, view: Window) -> Shapes:
     ends. A holiday counts as a Sunday; a side that lacks days is made up for by the other. A reference day need not be
     whole: where it is silent the others speak.
     """
-    refs = nearest(_cost(seen, view), DAYS)
+    refs = nearest(cost(seen, view), DAYS)
     profile = bridged_holes(mean(candidates(seen, view, refs)))
-    left, right = _deviation(seen, view, profile)
+    left, right = deviation(seen, view, profile)
     shape = profile[:, 1:-1] + bridge(left, right, view.gaps.length, seen.memory)
     usable = served(view, refs) & ~np.isnan(shape).any(axis=1)
     why = "" if usable[0] else "no like day, nine tenths known, lies within 35 days"
     return Shapes(shape, usable, why, {"days": named(seen, view, refs), "memory": format(seen.memory, ".9g")})
 
 
-def _cost(seen: Frame, view: Window) -> Floats:
+def cost(seen: Frame, view: Window) -> Floats:
     """Return ranks that take days from both sides in turn, nearest first."""
     apart = distance(view)
     like = seen.daytype[view.days][:, :, None] == seen.daytype
@@ -47,7 +47,7 @@ def _cost(seen: Frame, view: Window) -> Floats:
     return np.where(fits, turn, np.inf)
 
 
-def _deviation(seen: Frame, view: Window, profile: Floats) -> tuple[Floats, Floats]:
+def deviation(seen: Frame, view: Window, profile: Floats) -> tuple[Floats, Floats]:
     """Return value minus profile at the slots before and after; NaN where either is unknown."""
     rest = np.where(view.inside, seen.y[view.slots] - profile, np.nan)
     return rest[:, 0], rest[:, -1]

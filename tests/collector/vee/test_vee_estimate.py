@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.vee import Estimate, Series, estimate
+from collector.vee.registry import ESTIMATORS
 from collector.vee.series import NotEstimable
 from shared.status import Status
 
@@ -95,7 +96,7 @@ def test_the_method_asked_for_is_the_one_used() -> None:
 
 
 def test_an_unknown_method_is_refused_with_those_known() -> None:
-    with pytest.raises(ValueError, match="no method 'guess'; known: check, conservative, like_day, "):
+    with pytest.raises(ValueError, match="no method 'guess'; known: aemo_11, aemo_12, "):
         estimate(building(3), 5, 6, method="guess")
 
 
@@ -183,7 +184,7 @@ def test_history_beyond_ten_weeks_plays_no_part() -> None:
     assert plain(estimate(long, 85 * QUARTERS, 86 * QUARTERS)) == plain(estimate(other, 85 * QUARTERS, 86 * QUARTERS))
 
 
-METHODS = st.sampled_from([None, "linear", "like_day_avg", "like_day", "sym_bridge", "conservative"])
+METHODS = st.sampled_from([None, *(name for name in ESTIMATORS.names() if name != "aemo_24")])
 
 
 @settings(max_examples=60, deadline=None)
