@@ -1,10 +1,10 @@
-"""The handbook's recorded loads as channels: integers, statuses, neighbours, holidays; classes as accuracy.md has them."""
+"""The handbook's recorded loads as channels: integers, statuses, neighbours, holidays, and the class of accuracy.md."""
 
 import csv
 import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -45,7 +45,7 @@ class Channel:
             start=start, length=self.length, values=values, status=status, timezone=self.timezone, kind=self.kind,
             neighbours={name: counts for name, (_, counts) in others.items()},
             neighbours_known={name: codes != int(Status.MISSING) for name, (codes, _) in others.items()},
-            holidays=_holidays(self.country, tuple(years)),
+            holidays=feasts(self.country, tuple(years)),
         )  # fmt: skip
 
 
@@ -56,7 +56,8 @@ def _counts(values: Floats) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 @lru_cache
-def _holidays(country: str, years: tuple[int, ...]) -> frozenset[date]:
+def feasts(country: str, years: tuple[int, ...]) -> frozenset[date]:
+    """Return the public holidays of a country, none for an empty name."""
     return frozenset(holidays.country_holidays(country, years=years)) if country else frozenset()
 
 
@@ -119,7 +120,8 @@ def _solar(folder: Path) -> Iterator[Channel]:
     start, length, columns = _columns(folder / "pv_zt_5min.csv.gz", "America/Los_Angeles")
     for name, values in columns.items():
         dark = _dark(values, length)
-        yield Channel(name, "solar", start, length, np.where(dark, 0.0, values), "America/Los_Angeles", "generation", "")
+        lit = np.where(dark, 0.0, values)
+        yield Channel(name, "solar", start, length, lit, "America/Los_Angeles", "generation", "")
 
 
 def _dark(values: Floats, length: int) -> NDArray[np.bool_]:
@@ -137,6 +139,3 @@ def _homes(folder: Path) -> Iterator[Channel]:
     start, length, columns = _columns(folder / "eemeter_il_hourly.csv.gz", "UTC")
     for name, values in columns.items():
         yield Channel(name, "homes", start, length, values, "America/Chicago", "load", "US")
-
-
-DAY = timedelta(days=1)

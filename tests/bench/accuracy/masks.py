@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from tests.bench.accuracy.channels import Channel, _holidays
+from tests.bench.accuracy.channels import Channel, feasts
 
 MASKS = ("1 interval", "2 h", "1 d weekday", "1 d weekend", "holiday", "DST day", "7 d")
 HISTORY, AFTER = 56, 7  # days known before and after a gap
@@ -67,7 +67,7 @@ def _days(channel: Channel, low: int, days: int) -> Iterator[tuple[int, int]]:
 def _is(channel: Channel, mask: str, first: int) -> bool:
     zone = ZoneInfo(channel.timezone)
     day = datetime.fromtimestamp(channel.start + first * channel.length, UTC).astimezone(zone)
-    feast = day.date() in _holidays(channel.country, (day.year,))
+    feast = day.date() in feasts(channel.country, (day.year,))
     changes = day.utcoffset() != (day + timedelta(days=1)).utcoffset()
     kinds = {
         "1 d weekday": day.weekday() < 5 and not feast and not changes,
