@@ -72,15 +72,18 @@ def waiting(file: Path, *, as_json: bool) -> None:
 
 @ledger.command()
 @takes("agent", "epoch")
+@click.option("--fork", is_flag=True, help="Let in what is kept as a fork of it; then enrol that gateway anew.")
 @as_json
-def adopt(file: Path, agent: str, epoch: str, *, as_json: bool) -> None:
+def adopt(file: Path, agent: str, epoch: str, *, fork: bool, as_json: bool) -> None:
     """Let an epoch in that was held or frozen, by a signed record; first find out why it was."""
     from collector.intake.adopt import adopt
 
     with parts(file) as found:
-        position = adopt(found.store, found.log, agent=agent, epoch=epoch, by=person(), now=found.clock.wall())
+        now = found.clock.wall()
+        position = adopt(found.store, found.log, agent=agent, epoch=epoch, by=person(), now=now, fork=fork)
     members = {"agent": agent, "epoch": epoch, "position": position}
-    say(members, f"epoch {epoch} of {agent} counts from position {position} on", as_json=as_json)
+    what = "the fork of epoch" if fork else "epoch"
+    say(members, f"{what} {epoch} of {agent} counts from position {position} on", as_json=as_json)
 
 
 @ledger.command()

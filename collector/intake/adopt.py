@@ -1,5 +1,6 @@
 """A person lets in an epoch that was held or frozen; from then on it counts like any other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
@@ -8,7 +9,8 @@ from collector.intake import turns
 from collector.intake.admit import State
 from collector.intake.log import Log
 from collector.store.engine import Store
-from collector.store.schema import chain, ledger
+from collector.store.schema import chain, ledger, ledger_bytes
+from shared import envelope, record
 from shared.errors import ConfigError
 
 
@@ -35,22 +37,76 @@ def waiting(connection: Connection) -> list[Waiting]:
     return found
 
 
-def adopt(store: Store, log: Log, *, agent: str, epoch: str, by: str, now: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What an adoption lets in: of an epoch what was held or frozen, or what is kept as a fork of it."""
+
+    agent: str
+    epoch: str
+    fork: bool
+
+    @classmethod
+    def of(cls, body: Mapping[str, object]) -> "Adopted":
+        """Return what a record says."""
+        return cls(str(body.get("agent")), str(body.get("epoch")), body.get("fork") is True)
+
+    def body(self) -> dict[str, object]:
+        """Return it as the record says it."""
+        return {"agent": self.agent, "epoch": self.epoch} | ({"fork": True} if self.fork else {})
+
+
+def kept_out(connection: Connection, adopted: Adopted, position: int) -> list[int]:
+    """Return the batches that an adoption at a position lets in; what an earlier one has let in is not among them."""
+    states = (State.FORK,) if adopted.fork else (State.HELD, State.FROZEN)
+    query = select(ledger.c.position).where(
+        ledger.c.agent == adopted.agent, ledger.c.epoch == adopted.epoch, ledger.c.state.in_(states),
+        ledger.c.position < position, ledger.c.position > _adopted_before(connection, adopted, position),
+    )  # fmt: skip
+    return list(connection.execute(query.order_by(ledger.c.position)).scalars())
+
+
+def _adopted_before(connection: Connection, adopted: Adopted, position: int) -> int:
+    """Return the position of the last such adoption before; -1 where there is none."""
+    records = (
+        select(ledger.c.position, ledger_bytes.c.jws)
+        .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
+        .where(ledger.c.typ == "record", ledger.c.kind == "adoption", ledger.c.position < position)
+    )
+    found = ((row.position, record.decode(envelope.payload(envelope.apart(row.jws))).body)
+             for row in connection.execute(records))  # fmt: skip
+    return max((at for at, body in found if Adopted.of(body) == adopted), default=-1)
+
+
+def adopt(store: Store, log: Log, *, agent: str, epoch: str, by: str, now: int, fork: bool = False) -> int:
     """Return the position of the adoption record. now: [UTC us]
+
+    Args:
+        store: The collector's database.
+        log: Its log.
+        agent: Of the epoch.
+        epoch: What is let in.
+        by: The person.
+        now: Time. [UTC us]
+        fork: Let in what is kept as a fork of it instead; the epoch stays as it is, and the gateway that signs there
+            must be enrolled anew to go on.
 
     Raises:
         ConfigError: there is no such epoch, or it needs no adoption.
     """
     own = (chain.c.agent == agent) & (chain.c.epoch == epoch)
+    adopted = Adopted(agent, epoch, fork)
     with store.write() as connection:
         tail = log.tail(connection, now)  # first of all: it orders this with the batches that are being taken
         state = connection.execute(select(chain.c.state).where(own)).scalar_one_or_none()
         if state is None:
             raise ConfigError(f"agent {agent!r} has no epoch {epoch!r}; see: wattseal collector agents list")
-        if state == State.OPEN:
+        if not fork and state == State.OPEN:
             raise ConfigError(f"epoch {epoch!r} of agent {agent!r} is open; there is nothing to adopt")
-        position = log.add_record(tail, "adoption", {"agent": agent, "epoch": epoch}, by=by)
+        if fork and not kept_out(connection, adopted, tail.size):
+            raise ConfigError(f"epoch {epoch!r} of agent {agent!r} has no fork that waits; there is nothing to adopt")
+        position = log.add_record(tail, "adoption", adopted.body(), by=by)
         tail.flush()
-        connection.execute(update(chain).where(own).values(state=State.OPEN))
-        turns.hand_over_in(connection, agent, epoch, now)
+        if not fork:
+            connection.execute(update(chain).where(own).values(state=State.OPEN))
+            turns.hand_over_in(connection, agent, epoch, now)
     return position

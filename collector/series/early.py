@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, delete, insert, select, update
 
 from collector.intake.log import Entry
+from collector.series.findings import portions
 from collector.store.engine import Store
 from collector.store.schema import early
 from shared import retiming
@@ -110,14 +111,15 @@ class Early:
         rows = self.connection.execute(query.order_by(early.c.position)).all()
         same = [row for row in rows if abs(stood.wall_of(row.at) - row.wall) <= stood.allowance(row.at)]
         fresh = [row.position for row in same if row.calm is None]
-        if fresh:
-            self.connection.execute(update(early).where(early.c.position.in_(fresh)).values(calm=received))
+        for some in portions(fresh):
+            self.connection.execute(update(early).where(early.c.position.in_(some)).values(calm=received))
         return [row.position for row in same if row.calm is not None and received - row.calm >= CALM * US]
 
     def forget(self, positions: Sequence[int]) -> None:
         """Let batches wait no longer."""
+        for some in portions(positions):
+            self.connection.execute(delete(early).where(early.c.position.in_(some)))
         if positions:
-            self.connection.execute(delete(early).where(early.c.position.in_(positions)))
             self._boots = {(row.agent, row.boot) for row in self.connection.execute(_BOOTS)}
 
 

@@ -1,11 +1,13 @@
 """Findings as rows: what a person has to look at, from which position on it holds, and whether it was settled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, insert, select, update
 
 from collector.store.schema import finding
+
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +53,19 @@ def read(
 
 def resolve(connection: Connection, ids: Sequence[int], position: int) -> None:
     """Note from which position on some findings are settled."""
-    if ids:
-        connection.execute(update(finding).where(finding.c.id.in_(ids)).values(resolved_position=position))
+    for some in portions(ids):
+        connection.execute(update(finding).where(finding.c.id.in_(some)).values(resolved_position=position))
+
+
+def settle(connection: Connection, rule: str, made_by: str, places: Sequence[int], position: int) -> None:
+    """Note that what a rule found at some positions is settled; what stands for more than its own batch is not."""
+    own = (finding.c.rule == rule) & (finding.c.made_by == made_by) & finding.c.limit_.is_(None)
+    for some in portions(places):
+        found = connection.execute(select(finding.c.id).where(own, finding.c.position.in_(some)))
+        resolve(connection, list(found.scalars()), position)
+
+
+def portions(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Give numbers in lots that a statement can hold on either database."""
+    for at in range(0, len(numbers), _AT_ONCE):
+        yield numbers[at : at + _AT_ONCE]

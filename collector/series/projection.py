@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, delete, insert, select
 
+from collector.intake import adopt
 from collector.intake.authentic import printable
 from collector.intake.log import Entry
 from collector.series import blocks, findings, labels, meters, raw, retimed, seams, suspects
@@ -223,16 +224,14 @@ class Projection:
         self._unsure.discard((batch.agent, batch.boot))
         self.write()
         self.connection.execute(delete(unsure).where(own))
-        held = select(finding.c.id).where(
-            finding.c.position.in_(places), finding.c.rule == "A8", finding.c.made_by == MADE_BY,
-            finding.c.limit_.is_(None),
-        )  # fmt: skip
-        findings.resolve(self.connection, list(self.connection.execute(held).scalars()), since)
-        again = [one for place in places for one in self._again(place)]
-        moved = [one for one in again if retiming.off(one[2], by) is not None]
-        for old, found, body in moved:
-            self._move(self._taken(old, found, body, since), by)
-        self._waits_no_longer(batch.agent, [old.position for old, _, _ in moved], since)
+        findings.settle(self.connection, "A8", MADE_BY, places, since)
+        moved = []
+        for place in places:
+            for old, found, body in self._again(place):
+                if retiming.off(body, by) is not None:
+                    self._move(self._taken(old, found, body, since), by)
+                    moved.append(place)
+        self._waits_no_longer(batch.agent, moved, since)
 
     def _move(self, one: _Taken, by: Anchor) -> None:
         body = one.body
@@ -276,7 +275,7 @@ class Projection:
             elif entry.kind == "approval":
                 self._heed(labels.decode(body), entry.position)
             elif entry.kind == "adoption":
-                self._adopt(str(body.get("agent")), str(body.get("epoch")), entry.position)
+                self._adopt(adopt.Adopted.of(body), entry.position)
         except Malformed as error:
             self._find(entry, "A4", "W", f"a record cannot be used by this version: {printable(str(error))}")
 
@@ -311,21 +310,15 @@ class Projection:
             for entry in entries(self.connection, row.position, row.position + 1):
                 self._batch(entry, entry.text or "", position, only=row.meter)
 
-    def _adopt(self, agent: str, epoch: str, position: int) -> None:
-        """Let in what was kept out of an epoch that a person has adopted."""
+    def _adopt(self, adopted: adopt.Adopted, position: int) -> None:
+        """Let in what was kept out of an epoch that a person has adopted, or of its fork."""
         self._flush()
-        places = select(ledger.c.position).where(
-            ledger.c.agent == agent, ledger.c.epoch == epoch, ledger.c.state.in_(("held", "frozen")),
-            ledger.c.position < position,
-        )  # fmt: skip
-        positions = list(self.connection.execute(places.order_by(ledger.c.position)).scalars())
-        settled = select(finding.c.id).where(
-            finding.c.position.in_(positions), finding.c.rule == "A2", finding.c.made_by == MADE_BY
-        )
-        findings.resolve(self.connection, list(self.connection.execute(settled).scalars()), position)
+        positions = adopt.kept_out(self.connection, adopted, position)
+        findings.settle(self.connection, "A2", MADE_BY, positions, position)
         for place in positions:
             for entry in entries(self.connection, place, place + 1):
-                self._batch(entry, entry.text or "", position)
+                if entry.text is not None:
+                    self._batch(entry, entry.text, position)
 
     def _flush(self) -> None:
         findings.write(self.connection, self._found)

@@ -13,7 +13,7 @@ from collector.series.channels import every, named
 from collector.series.project import catch_up, rebuild
 from collector.series.registers import Registers
 from collector.store import schema
-from shared.batch import Event, Gap
+from shared.batch import ClockState, Event, Gap
 from shared.errors import ConfigError
 from shared.intervals import Intervals
 from tests.collector.conftest import Centre
@@ -21,6 +21,7 @@ from tests.fakes import LittleAgent, reads
 
 START = 1_772_460_000
 L = 300
+US = 1_000_000
 NAME = "dc1/gt1-rev.energy_active_export"
 
 
@@ -239,6 +240,61 @@ def test_a_held_epoch_stays_out_until_a_person_adopts_it(centre: Centre) -> None
     assert found(centre) == []
     with pytest.raises(ConfigError, match="nothing to adopt"):
         adopt(centre.store, centre.log, agent="dc1-gw1", epoch=agent.epoch, by="anna", now=centre.clock.wall())
+
+
+def test_the_fork_of_an_epoch_comes_in_alone_and_each_batch_once(centre: Centre) -> None:
+    """The copy of a gateway is the one that stays: it signs elsewhere what the other branch does not tell."""
+    agent = centre.agent()
+    agent.seal("intervals", reads(START, [1, 2]))
+    project(centre, *agent.texts)
+    common = list(agent.texts)
+    agent.seal("heartbeat", None)
+    frozen = agent.seal("intervals", reads(START + 9 * L, [50, 60]))
+    project(centre, *agent.texts)
+    how: dict[str, Any] = {"agent": "dc1-gw1", "epoch": agent.epoch, "by": "anna", "now": centre.clock.wall()}
+    with pytest.raises(ConfigError, match="no fork that waits"):
+        adopt(centre.store, centre.log, **how, fork=True)
+    agent.texts = common
+    agent.seal("intervals", reads(START + L, [2, 5]))
+    project(centre, agent.texts[-1])
+    before = values(centre, 10)
+    position = adopt(centre.store, centre.log, **how, fork=True)
+    project(centre)
+    assert values(centre, 3) == [1000, 3000, None]
+    assert values(centre, 10, as_of=position) == before
+    with pytest.raises(ConfigError, match="no fork that waits"):
+        adopt(centre.store, centre.log, **how, fork=True)
+    project(centre, agent.seal("intervals", reads(START + 2 * L, [5, 6])))
+    assert values(centre, 3) == [1000, 3000, None], "the epoch goes on being frozen"
+    adopt(centre.store, centre.log, **how, fork=True)
+    project(centre)
+    assert values(centre, 3) == [1000, 3000, 1000]
+    assert frozen not in agent.texts
+    rebuild(centre.store)
+    project(centre)
+    assert values(centre, 3) == [1000, 3000, 1000]
+
+
+def test_an_epoch_that_is_adopted_twice_lets_in_each_batch_once(centre: Centre) -> None:
+    """The first time it holds a batch of a doubtful clock: that is noted once, or nothing would ever be read again."""
+    agent = centre.agent()
+    project(centre, *agent.texts)
+    agent.begin(None)
+    doubtful = ClockState("U", "none", ((START * US, START * US, None),))
+    agent.seal("intervals", reads(START, [1, 2]), clock=doubtful)
+    project(centre, *agent.texts)
+    how: dict[str, Any] = {"agent": "dc1-gw1", "epoch": agent.epoch, "by": "anna"}
+    adopt(centre.store, centre.log, **how, now=centre.clock.wall())
+    project(centre)
+    common = list(agent.texts)
+    agent.seal("heartbeat", None)
+    project(centre, agent.texts[-1])
+    agent.texts = common
+    agent.seal("intervals", reads(START + L, [2, 9]))
+    project(centre, agent.texts[-1])  # a fork: the epoch is frozen
+    adopt(centre.store, centre.log, **how, now=centre.clock.wall())
+    project(centre)
+    assert values(centre, 2) == [1000, None]
 
 
 def test_a_new_epoch_continues_the_register_of_the_old(centre: Centre) -> None:
