@@ -5,6 +5,7 @@ import click
 from collector.commands.agents import agents
 from collector.commands.backup import backup, restore
 from collector.commands.base import check, import_file, init, serve
+from collector.commands.calendar import calendar
 from collector.commands.ledger import ledger
 from collector.commands.meters import meters
 from collector.commands.points import points
@@ -20,6 +21,7 @@ def collector() -> None:
 
 
 for command in (
-    init, check, serve, import_file, backup, restore, rotate, agents, meters, rules, points, vee, release, ledger,
+    init, check, serve, import_file, backup, restore, rotate, agents, meters, rules, calendar,
+    points, vee, release, ledger,
 ):  # fmt: skip
     collector.add_command(command)

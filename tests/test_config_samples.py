@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from agent.ship.window import Window
 from collector import config
 from collector.series import meters_file
 from collector.settle import points
-from collector.vee import rules_file
+from collector.vee import calendar_file, rules_file
 from shared import topics
 from shared.clock import SystemClock
 from tests.brokers import Mosquitto
@@ -73,7 +74,21 @@ def test_the_rules_are_good() -> None:
     assert [(one.rule, one.on, one.limits) for one in found.entries] == [
         ("E2", True, (("hard_percent", 125),)), ("F1", False, ()),
     ]  # fmt: skip
-    assert [len(part) for part in (found.formulas, found.checks, found.nodes)] == [1, 1, 1]
+    assert [len(part) for part in (found.formulas, found.checks, found.nodes, found.officials)] == [1, 1, 1, 1]
+
+
+def test_the_calendar_is_good() -> None:
+    days = calendar_file.load(CONFIG / "calendar.toml").of("dc1")
+    assert {date(2026, 1, 1), date(2030, 7, 4)} <= days
+
+
+def test_every_option_that_the_calendar_shows_is_one(tmp_path: Path) -> None:
+    text = (CONFIG / "calendar.toml").read_text(encoding="utf-8")
+    opened = tmp_path / "calendar.toml"
+    opened.write_text("\n".join(line.removeprefix("# ") for line in text.splitlines()), encoding="utf-8")
+    days = calendar_file.load(opened).of("dc1")
+    assert date(2026, 12, 24) in days
+    assert date(2026, 10, 12) not in days
 
 
 def test_every_option_that_the_rules_show_is_one(tmp_path: Path) -> None:

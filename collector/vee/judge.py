@@ -4,8 +4,9 @@ Rules of this file: what a register measured keeps its value; a gap is closed wh
 stays missing; an estimate once made stands until something else is known of its gap.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from collector.series.registers import Registers, interval_flags
 from collector.series.seams import Seam
 from collector.vee import Finding, Series, estimate, validate
+from collector.vee.inputs import DeviceFlags
 from collector.vee.parts import US, Parts, parts
 from collector.vee.policy import Policy
 from collector.vee.series import Bools, Codes, Estimate, Ints, NotEstimable
@@ -21,16 +23,25 @@ from collector.vee.validate import Settings
 from shared.status import Flags, Status
 
 _MADE = (int(Status.ESTIMATED), int(Status.SUBSTITUTED))
+#: Methods that take another meter's word: the value is substituted, not estimated.
+_FROM_METERS = frozenset({"check", "balance", "aemo_11", "aemo_12"})
+#: What methods are told of a channel, of all that rules are told.
+_TOLD = ("check", "check_known")
 #: Findings of these rules make a measured value suspect.
 _SUSPECT = frozenset({"B3", "D2", "D3", "D4", "D6", "E1", "E2", "E5"})
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What rules know of a channel beside its registers, and how they are set for it."""
+    """What rules and methods know of a channel beside its registers, and how they are set for it."""
 
     fields: Mapping[str, Any] = field(default_factory=dict)  # of `Series`
     settings: Settings = field(default_factory=dict)
+    holidays: frozenset[date] = frozenset()
+    #: Gives `neighbours` and `neighbours_known` of `Series`; asked only where a gap is to be filled.
+    neighbours: Callable[[], Mapping[str, Any]] = dict
+    #: Gives the official method from a second on, None where the back-test is to choose. [UTC s]
+    official: Callable[[int], str | None] = lambda _: None
 
 
 NOTHING = Around()
@@ -76,11 +87,11 @@ def judge(
     """
     verdict, kind = _measured(seen, standing, first), policy.kind(quantity)
     for start, stop in _gaps(verdict.status, first):
-        if start > 0 and seen.known[stop]:
+        if (start > 0 or seen.known[0]) and seen.known[stop]:
             known = parts(seen, seams, start, stop) if seen.known[start] else None
-            _close(verdict, seen, standing, _View(policy, kind), (start, stop), known)
+            _close(verdict, seen, standing, _View(policy, kind, around), (start, stop), known)
     own = None if doubted is None else _own(verdict, doubted)
-    verdict.findings = [one for one in _findings(verdict, seen, _View(policy, kind), own, around) if one.stop >= first]
+    verdict.findings = [one for one in _findings(verdict, seen, _View(policy, kind, around), own) if one.stop >= first]
     for finding in verdict.findings:
         if finding.severity == "E" and finding.rule in _SUSPECT:
             span = slice(max(finding.first, first), finding.stop)
@@ -103,6 +114,7 @@ class _View:
 
     policy: Policy
     kind: str
+    around: Around
 
     def series(self, verdict: Verdict, seen: Registers, known: Bools) -> Series:
         """Return the channel as rules and estimators see it; registers count where `known`."""
@@ -112,14 +124,41 @@ class _View:
             registers=seen.registers, registers_known=known, step=seen.step,
         )  # fmt: skip
 
+    def estimate(self, series: Series, span: tuple[int, int], total: int | None) -> Estimate:
+        """Return the gap filled by the official method where there is one, else by the one that back-tests best.
 
-def _findings(
-    verdict: Verdict, seen: Registers, view: _View, doubted: Bools | None, around: Around
-) -> list[Finding]:  # fmt: skip
+        Raises:
+            NotEstimable: nothing says what the gap held.
+        """
+        told = {name: one for name, one in self.around.fields.items() if name in _TOLD}
+        whole = replace(
+            series, holidays=self.around.holidays, outage=self._outage(), **told, **self.around.neighbours()
+        )
+        method = self.around.official(series.start + span[0] * series.length)
+        ours = estimate(whole, *span, total=total)
+        if method is None:
+            return ours
+        beside = {"method": ours.method, "energy": sum(ours.values.tolist())}
+        try:
+            official = estimate(whole, *span, total=total, method=method)
+        except NotEstimable as error:
+            return replace(ours, inputs=ours.inputs | {"official": {"method": method, "lacking": str(error)}})
+        return replace(official, inputs=official.inputs | {"chosen": beside})
+
+    def _outage(self) -> Bools | None:
+        """Return where the meter said that its power failed."""
+        device = self.around.fields.get("device")
+        if device is None or device.flags is None:
+            return None
+        failed: Bools = device.flags.known & ((device.flags.values & int(DeviceFlags.POWER_OUTAGE)) != 0)
+        return failed
+
+
+def _findings(verdict: Verdict, seen: Registers, view: _View, doubted: Bools | None) -> list[Finding]:
     """Return the findings over measured values and estimates alike; registers are compared within their runs."""
-    fields = {"register_runs": seen.run.astype(np.int64)} | dict(around.fields)
+    fields = {"register_runs": seen.run.astype(np.int64)} | dict(view.around.fields)
     series = replace(view.series(verdict, seen, seen.known), doubted=doubted, **fields)
-    return validate(series, view.policy.rules(around.settings), around.settings)
+    return validate(series, view.policy.rules(view.around.settings), view.around.settings)
 
 
 def _measured(seen: Registers, standing: Standing, first: int) -> Verdict:
@@ -162,13 +201,13 @@ def _close(
         _keep(verdict, standing, gap)
         return
     try:
-        made = _around(known) or estimate(view.series(verdict, seen, within), start, stop, total=total)
+        made = _around(known) or view.estimate(view.series(verdict, seen, within), span, total)
     except NotEstimable:
         return
     if known is not None and known.line is None:
         made = _beside(known, made, seen.length)
     verdict.values[gap] = made.values
-    verdict.status[gap] = Status.SUBSTITUTED if made.method == "check" else Status.ESTIMATED
+    verdict.status[gap] = Status.SUBSTITUTED if made.method in _FROM_METERS else Status.ESTIMATED
     verdict.flags[gap] |= int(Flags.SCALED) if total is not None else 0
     verdict.methods[gap] = [made.method] * (stop - start)
     verdict.estimates.append({

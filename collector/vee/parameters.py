@@ -90,6 +90,15 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Official:
+    """The method whose values are official from an instant on; None: the one that the back-test chooses."""
+
+    since: int  # [UTC s]
+    which: Which
+    method: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """Everything that a `rules` record says."""
 
@@ -97,6 +106,7 @@ class Parameters:
     formulas: tuple[Formula, ...] = ()
     checks: tuple[Check, ...] = ()
     nodes: tuple[Node, ...] = ()
+    officials: tuple[Official, ...] = ()
     position: int = -1  # of the record; -1: there is none, defaults hold
 
     def settings(self, site: str, role: str, meter: str, quantity: str) -> dict[str, list[Setting]]:
@@ -110,6 +120,14 @@ class Parameters:
         if paired:
             found["H1"] = _classes(paired, found.get("H1", []))
         return found
+
+    def method(self, site: str, role: str, meter: str, quantity: str, at: int) -> str | None:
+        """Return the official method of a channel at an instant, None where the back-test is to choose. [UTC s]"""
+        force: dict[Which, Official] = {}
+        for one in sorted(self.officials, key=lambda one: one.since):
+            if one.since <= at and one.which.fits(site, role, meter, quantity):
+                force[one.which] = one
+        return max(force.values(), key=lambda one: one.which.narrowness).method if force else None
 
 
 def _layered(rule: str, entries: Sequence[Entry]) -> list[Setting]:
@@ -170,6 +188,8 @@ def body(parameters: Parameters) -> dict[str, object]:
         } for one in sorted(parameters.checks, key=lambda one: (one.site, one.main, one.since))],
         "nodes": [{"id": one.id, "from": one.since, "sources": list(one.sources), "uses": list(one.uses)}
                   for one in sorted(parameters.nodes, key=lambda one: (one.id, one.since))],
+        "estimates": [_which(one.which) | {"from": one.since, "method": one.method}
+                      for one in sorted(parameters.officials, key=lambda one: (one.since, one.which.words()))],
     }  # fmt: skip
 
 
@@ -197,6 +217,7 @@ def decode(members: Mapping[str, Any], position: int) -> Parameters:
                         one["check_class_ppm"]) for one in members["checks"]),
             tuple(Node(one["id"], one["from"], tuple(one["sources"]), tuple(one["uses"]))
                   for one in members["nodes"]),
+            tuple(Official(one["from"], _channels(one), one["method"]) for one in members.get("estimates", ())),
             position,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
@@ -227,11 +248,11 @@ def since_of(old: Parameters, new: Parameters) -> int | None:
     return min((one.since for one in differing), default=None)
 
 
-def _parts(one: Parameters) -> Iterable[Entry | Formula | Check | Node]:
-    return (*one.entries, *one.formulas, *one.checks, *one.nodes)
+def _parts(one: Parameters) -> Iterable[Entry | Formula | Check | Node | Official]:
+    return (*one.entries, *one.formulas, *one.checks, *one.nodes, *one.officials)
 
 
-def _line(one: Entry | Formula | Check | Node) -> str:
+def _line(one: Entry | Formula | Check | Node | Official) -> str:
     when = f"from {instant(one.since)}"
     if isinstance(one, Entry):
         limits = "".join(f", {name} {value}" for name, value in one.limits)
@@ -242,4 +263,6 @@ def _line(one: Entry | Formula | Check | Node) -> str:
     if isinstance(one, Check):
         classes = f"classes {one.main_class_ppm} and {one.check_class_ppm} ppm"
         return f"check meter of {one.site}/{one.main} {when}: {one.check or 'none'}, {classes}"
+    if isinstance(one, Official):
+        return f"estimates {when} for {one.which.words()}: {one.method or 'the method that back-tests best'}"
     return f"node {one.id} {when}: {' + '.join(one.sources)} = {' + '.join(one.uses)}"

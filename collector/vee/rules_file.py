@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal, get_type_hints
 import tomlkit
 from pydantic import BaseModel, Field, StringConstraints, field_validator
 
+import collector.vee.estimators
 import collector.vee.rules  # noqa: F401 - importing it registers the rules
 from collector.config import Id, Strict, keys_of
 from collector.vee.catalogue import RULES
 from collector.vee.expression import parse
-from collector.vee.parameters import Check, Entry, Formula, Node, Parameters, Which
+from collector.vee.parameters import Check, Entry, Formula, Node, Official, Parameters, Which
+from collector.vee.registry import ESTIMATORS
 from collector.vee.series import Severity
 from shared import places
 from shared.errors import ConfigError
@@ -108,6 +110,19 @@ class NodeEntry(_Dated):
     uses: list[Channel] = Field(min_length=1, description="what flows out")
 
 
+class EstimateEntry(_Chosen):
+    """One `[[estimate]]`."""
+
+    method: str | None = Field(default=None, description="without it the one that back-tests best")
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in ESTIMATORS.names():
+            raise ValueError(f"no such method; known: {', '.join(ESTIMATORS.names())}")
+        return name
+
+
 class RulesFile(Strict):
     """The whole file."""
 
@@ -116,6 +131,7 @@ class RulesFile(Strict):
     formula: list[FormulaEntry] = Field(default=[])
     check: list[CheckEntry] = Field(default=[])
     node: list[NodeEntry] = Field(default=[])
+    estimate: list[EstimateEntry] = Field(default=[])
 
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -123,6 +139,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "formula": FormulaEntry,
     "check": CheckEntry,
     "node": NodeEntry,
+    "estimate": EstimateEntry,
 }
 
 
@@ -148,6 +165,7 @@ def load(path: Path) -> Parameters:
             for one in file.check
         ),
         tuple(Node(one.id, one.since, tuple(one.sources), tuple(one.uses)) for one in file.node),
+        tuple(Official(one.since, one.which, one.method) for one in file.estimate),
     )
 
 
@@ -189,6 +207,7 @@ def _doubles(document: Document, file: RulesFile) -> list[str]:
         *(("formula", at, (one.id, one.which, one.since)) for at, one in enumerate(file.formula)),
         *(("check", at, (one.site, one.main, one.since)) for at, one in enumerate(file.check)),
         *(("node", at, (one.id, one.since)) for at, one in enumerate(file.node)),
+        *(("estimate", at, (one.which, one.since)) for at, one in enumerate(file.estimate)),
     ]
     seen: set[tuple[str, object]] = set()
     found = []

@@ -7,7 +7,7 @@ nothing changed; what a record commits to is a blob that anyone can hash.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from collector.series.registers import Registers
 from collector.series.versions import Version
 from collector.store.engine import Store
 from collector.store.schema import blob, cursor, finding, raw_segment
-from collector.vee import parameters_log
+from collector.vee import calendar, parameters_log
 from collector.vee.catalogue import RULES
 from collector.vee.judge import Around, Standing, Verdict, judge
 from collector.vee.parameters import since_of
@@ -88,6 +88,7 @@ class Run:
     def __init__(self, connection: Connection, log: Log, size: int) -> None:
         self.connection, self.log, self.size = connection, log, size
         self.policies, self.parameters = policies(connection, size), parameters_log.read(connection, size)
+        self.calendar = calendar.read(connection, size)
         self.around = Surroundings(connection, size, self.parameters)
         self.spans: list[Span] = []
         self.versions: list[Version] = []
@@ -145,12 +146,25 @@ class Run:
         torn = seams.read(self.connection, channel.id, start, span[1])
         doubted = suspects.read(self.connection, channel.id, seen)
         settings = self.parameters.settings(channel.site, policy.role, channel.meter, channel.quantity)
-        around = Around(self.around.of(channel, policy, seen, first), settings)
+        around = Around(
+            self.around.of(channel, policy, seen, first), settings, self.calendar.of(channel.site),
+            partial(self._neighbours, channel, policy, seen),
+            partial(self.parameters.method, channel.site, policy.role, channel.meter, channel.quantity),
+        )  # fmt: skip
         verdict = judge(seen, standing, policy, channel.quantity, first, torn, doubted, around)
         for begin, end in _changed(verdict, standing, positions, first):
             self._write(channel, seen, verdict, begin, end)
         rows = [self._row(channel, seen, one) for one in verdict.findings]
         self._found.append((channel, seen.start + first * length, span[1], rows))
+
+    def _neighbours(self, channel: Channel, policy: Policy, seen: Registers) -> dict[str, Any]:
+        """Return other energies of the site that the same parties may see: their names stand in the estimate."""
+        group = {place for place, one in self.policies.items() if one.disclosure == policy.disclosure}
+        found = self.around.neighbours(channel, seen, group)
+        return {
+            "neighbours": {name: one.values for name, one in found.items()},
+            "neighbours_known": {name: one.known for name, one in found.items()},
+        }
 
     def _standing(
         self, channel: Channel, start: int, stop: int, length: int

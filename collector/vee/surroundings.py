@@ -4,6 +4,7 @@ Rules of this file: what rules compare with is read a few days back, not over th
 has several carries what concerns the meter once, on its first active energy.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,8 @@ from shared.quantity import QUANTITIES
 
 #: How far back before what is new statistics and other channels are read: rules over a week need them. [s]
 REACH = 8 * 86_400
+#: Other channels that an estimate looks at, at most.
+NEIGHBOURS = 24
 _STATISTICS = (
     *(f"voltage_l{phase}n_mean" for phase in (1, 2, 3)), *(f"current_l{phase}_mean" for phase in (1, 2, 3)),
     "power_active_total_mean",
@@ -74,6 +77,31 @@ class Surroundings:
             found |= {"statistics": self._statistics(channel, there), "siblings": self._siblings(channel, there)}
         beside = self._beside(channel, policy, there)
         return found if beside is None else found | {"beside": beside}
+
+    def neighbours(self, channel: Channel, seen: Registers, meters: Collection[tuple[str, str]]) -> dict[str, Column]:
+        """Return other active energies of the site over the whole span, those of the channel's nodes first.
+
+        Args:
+            channel: The channel.
+            seen: Its registers over the span.
+            meters: By site and id, those that may be named beside it.
+        """
+        whole = _Span(seen, 0)
+        names = [
+            one.name
+            for one in self.known.values()
+            if one.site == channel.site and one.quantity in _FIRST and one.id != channel.id
+            and (one.site, one.meter) in meters
+        ]  # fmt: skip
+        near = {
+            name
+            for one in self.parameters.nodes
+            for name in (*one.sources, *one.uses)
+            if channel.name in (*one.sources, *one.uses)
+        }
+        ordered = sorted(names, key=lambda name: (name not in near, name))[:NEIGHBOURS]
+        found = {name: self._registers(name, whole) for name in ordered}
+        return {name: one for name, one in found.items() if one.known.any()}
 
     def related(self, channel: Channel) -> set[str]:
         """Return the channels whose findings look at this one, too."""

@@ -171,6 +171,18 @@ def test_points_are_loaded_with_their_changes_and_only_once(config: Path, tmp_pa
     assert found("collector", "ledger", "check", config)["good"] is True
 
 
+def test_a_calendar_is_loaded_with_its_changes_and_only_once(config: Path, tmp_path: Path) -> None:
+    calendar = tmp_path / "calendar.toml"
+    calendar.write_text(
+        'schema = 1\n[[calendar]]\nsite = "dc1"\nfirst_year = 2026\nlast_year = 2026\nalso = [2026-12-24]\n'
+    )
+    assert found("collector", "calendar", "diff", config, calendar)["changes"] == ["+ dc1 2026-12-24"]
+    first = found("collector", "calendar", "load", config, calendar)
+    assert first["changes"] == ["+ dc1 2026-12-24"]
+    assert found("collector", "calendar", "load", config, calendar) == first | {"changes": []}
+    assert found("collector", "calendar", "show", config)["sites"] == {"dc1": ["2026-12-24"]}
+
+
 def test_rules_are_loaded_with_their_changes_and_only_once(config: Path, tmp_path: Path) -> None:
     run("collector", "init", config)
     rules = tmp_path / "rules.toml"
