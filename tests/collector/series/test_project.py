@@ -281,7 +281,7 @@ def test_an_epoch_that_is_adopted_twice_lets_in_each_batch_once(centre: Centre) 
     project(centre, *agent.texts)
     agent.begin(None)
     doubtful = ClockState("U", "none", ((START * US, START * US, None),))
-    agent.seal("intervals", reads(START, [1, 2]), clock=doubtful)
+    agent.seal("intervals", reads(START, [1, 2]), clock=doubtful, boot="b" * 32)
     project(centre, *agent.texts)
     how: dict[str, Any] = {"agent": "dc1-gw1", "epoch": agent.epoch, "by": "anna"}
     adopt(centre.store, centre.log, **how, now=centre.clock.wall())
