@@ -61,9 +61,11 @@ poll_s = 1
 """
 
 
-def write(folder: Path, *, port: int = 1, metrics: str = "") -> str:
+def write(folder: Path, *, port: int = 1, metrics: str = "", tables: str = "") -> str:
+    """Write a site file, with further tables in it, and return its path."""
     target = folder / "site.toml"
-    target.write_text(SITE.format(folder=folder, port=port, metrics=metrics), encoding="utf-8")
+    text = SITE.format(folder=folder, port=port, metrics=metrics).replace("[modbus_tcp", f"{tables}[modbus_tcp")
+    target.write_text(text, encoding="utf-8")
     return str(target)
 
 

@@ -9,14 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.ship.broker import Broker
-from agent.ship.courier import Courier
-from agent.ship.receipts import Desk
-from agent.ship.uplink import Uplink
-from agent.ship.window import Window
 from collector.intake.mqtt import Broker as Central
 from collector.intake.mqtt import Link
-from shared.clock import SystemClock
-from tests.fakes_agent import gateway
+from tests.impatient import impatient
 from tests.sample_broker import until
 
 V5 = 5
@@ -130,18 +125,10 @@ def test_the_collector_connects_again_after_the_networks_thread_has_died(garbler
 
 
 def test_the_agent_goes_on_after_a_topic_that_is_no_text(garbler: Garbler, tmp_path: Path) -> None:
-    clock = SystemClock()
-    gate = gateway(tmp_path, clock)
-    courier = Courier(gate.outbox, Desk(gate.outbox, "dc1-gw1", "central", {}), clock, Window(4, 10**6))
-    uplink = Uplink(Broker(garbler.url), "dc1-gw1", courier, clock, dict, first_retry=0.0)
+    async def run() -> int:
+        async with impatient(tmp_path, Broker(garbler.url)) as (uplink, task):
+            await asyncio.to_thread(until, lambda: uplink.counters.receipts_refused >= 1)
+            assert not task.done()
+        return uplink.counters.acknowledged
 
-    async def run() -> None:
-        task = asyncio.create_task(uplink.run())
-        await asyncio.to_thread(until, lambda: uplink.counters.receipts_refused >= 1)
-        assert not task.done()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(run())
-    gate.outbox.close()
-    assert uplink.counters.acknowledged == 0
+    assert asyncio.run(run()) == 0

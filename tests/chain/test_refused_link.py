@@ -13,13 +13,8 @@ from pathlib import Path
 import pytest
 
 from agent.ship.broker import Broker
-from agent.ship.courier import Courier
-from agent.ship.receipts import Desk
-from agent.ship.uplink import Uplink
-from agent.ship.window import Window
 from collector.intake import authority, pki
-from shared.clock import SystemClock
-from tests.fakes_agent import gateway
+from tests.impatient import impatient
 from tests.sample_broker import until
 
 ATTEMPTS = 40
@@ -68,20 +63,10 @@ def rude(tmp_path: Path) -> Iterator[Rude]:
 
 
 def test_a_broker_that_hangs_up_before_it_was_asked_is_asked_again(tmp_path: Path, rude: Rude) -> None:
-    clock = SystemClock()
-    gate = gateway(tmp_path, clock)
-    courier = Courier(gate.outbox, Desk(gate.outbox, "dc1-gw1", "central", {}), clock, Window(4, 10**6))
-    broker = Broker(rude.url, ca_file=str(tmp_path / "rude" / "ca.pem"))
-    uplink = Uplink(broker, "dc1-gw1", courier, clock, dict, first_retry=0.0)
-
-    async def run() -> None:
-        task = asyncio.create_task(uplink.run())
-        try:
+    async def run() -> bool:
+        broker = Broker(rude.url, ca_file=str(tmp_path / "rude" / "ca.pem"))
+        async with impatient(tmp_path, broker) as (uplink, _):
             await asyncio.to_thread(until, lambda: rude.connects >= ATTEMPTS, 30)
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        return uplink.connected
 
-    asyncio.run(run())
-    gate.outbox.close()
-    assert not uplink.connected
+    assert not asyncio.run(run())

@@ -19,7 +19,7 @@ from shared.batch import ClockState
 from shared.errors import ConfigError, StoreError
 from shared.keys import P256_ORDER
 from shared.verify import Ring, export
-from tests.commands import SITE, Ran
+from tests.commands import Ran, write
 from tests.conftest import lacking
 from tests.fakes import ManualClock
 from tests.fakes_agent import LittleCollector
@@ -42,15 +42,8 @@ def hsm(tmp_path: Path) -> Iterator[SoftHsm]:
         os.environ["SOFTHSM2_CONF"] = before
 
 
-def write(folder: Path, table: str) -> str:
-    target = folder / "site.toml"
-    text = SITE.format(folder=folder, port=1, metrics="").replace("[modbus_tcp", f"{table}\n[modbus_tcp")
-    target.write_text(text, encoding="utf-8")
-    return str(target)
-
-
 def site_of(folder: Path, hsm: SoftHsm, more: str = "") -> Site:
-    site, _ = sitefile.load(Path(write(folder, hsm.table(more))))
+    site, _ = sitefile.load(Path(write(folder, tables=hsm.table(more))))
     return site
 
 
@@ -75,7 +68,7 @@ def test_a_key_in_a_token_enrols_and_seals_and_the_ordinary_verifier_believes_it
 def test_enroll_makes_the_key_in_the_token_once_and_claims_what_the_file_says(
     tmp_path: Path, hsm: SoftHsm, office: Office
 ) -> None:
-    file = write(tmp_path, hsm.table('assurance = "secure_element"\n'))
+    file = write(tmp_path, tables=hsm.table('assurance = "secure_element"\n'))
     for _ in range(2):
         ran = Ran("enroll", file, "--token", "t", "--collector-url", office.url)
         assert ran.code == 0, ran.err
@@ -154,7 +147,7 @@ def test_what_is_wrong_with_a_token_is_one_sentence(tmp_path: Path, hsm: SoftHsm
     table = hsm.table()
     for before, after in replaced.items():
         table = table.replace(before, after)
-    file = write(tmp_path, table)
+    file = write(tmp_path, tables=table)
     ran = Ran("enroll", file, "--token", "t", "--collector-url", "http://127.0.0.1:1", apart=True)
     assert (ran.code, sentence in ran.err, len(ran.err.splitlines())) == (code, True, 1), ran.err
     assert Ran("status", file, "--json").json["enrolled"] is False

@@ -14,7 +14,7 @@ from shared import keys
 from shared.batch import ClockState
 from shared.errors import ConfigError
 from shared.verify import Ring, export
-from tests.commands import SITE
+from tests.commands import write
 from tests.conftest import lacking
 from tests.fakes import ManualClock
 from tests.fakes_agent import LittleCollector
@@ -33,10 +33,7 @@ def tpm(tmp_path: Path) -> Iterator[SwTpm]:
 
 
 def site_of(folder: Path, tpm: SwTpm) -> Site:
-    target = folder / "site.toml"
-    text = SITE.format(folder=folder, port=1, metrics="").replace("[modbus_tcp", f"{tpm.table()}\n[modbus_tcp")
-    target.write_text(text, encoding="utf-8")
-    site, _ = sitefile.load(target)
+    site, _ = sitefile.load(Path(write(folder, tables=tpm.table())))
     return site
 
 
