@@ -19,6 +19,7 @@ from collector.intake.log import Log
 from collector.settle import sources
 from collector.settle.rows import Result, results
 from collector.store.schema import release as table
+from collector.vee import calendar, parameters_log
 from shared import envelope, release, strictjson
 from shared.errors import ConfigError
 from shared.keys import Signer
@@ -26,7 +27,7 @@ from shared.master import PointVersion
 from shared.release import Row, instant
 from shared.status import MEASURED, Status
 
-VERSIONS = {"rules": "vee/1", "rounding": "half-even/1", "calendar": "none"}
+VERSIONS = {"rules": "vee/1", "rounding": "half-even/1"}
 _MEASURED = frozenset(status.name for status in MEASURED | {Status.CALCULATED, Status.EDITED})
 
 
@@ -129,7 +130,12 @@ class _Draft:
         """Return the manifest's members; octets: rows.jsonl."""
         before, log = self.before, self.log
         unobserved = sum(row.status not in _MEASURED for row in rows)
-        software = {"software": f"wattseal/{package_version('wattseal')}", "points": self.points_position}
+        positions = {
+            "points": self.points_position,
+            "rule_set": _placed(parameters_log.read(self.connection, self.position).position),
+            "calendar": _placed(calendar.read(self.connection, self.position).position),
+        }
+        software = {"software": f"wattseal/{package_version('wattseal')}"}
         return {
             "release_id": f"{log.collector}-{log.id.rpartition('/')[2]}-{number:06d}",
             "number": number,
@@ -143,7 +149,7 @@ class _Draft:
             "counts": release.counts(rows),
             "expected": len(rows),
             "unobserved_fraction": release.fraction(unobserved, len(rows)),
-            "versions": VERSIONS | software,
+            "versions": VERSIONS | software | positions,
             "merkle_root": release.root(octets),
             "rows_sha256": release.sha256(octets),
             "supersedes": before.id if before else None,
@@ -151,6 +157,11 @@ class _Draft:
             "checkpoint": log.checkpoint(self.connection, self.position).text(),
             "consistency": _consistency(self.connection, log, self.asked.party, self.position),
         }
+
+
+def _placed(position: int) -> int | str:
+    """Return the position of a record, or that there is none and defaults hold."""
+    return position if position >= 0 else "none"
 
 
 def _draft(connection: Connection, log: Log, asked: Request) -> _Draft:

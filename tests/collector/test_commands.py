@@ -172,6 +172,7 @@ def test_points_are_loaded_with_their_changes_and_only_once(config: Path, tmp_pa
 
 
 def test_a_calendar_is_loaded_with_its_changes_and_only_once(config: Path, tmp_path: Path) -> None:
+    run("collector", "init", config)
     calendar = tmp_path / "calendar.toml"
     calendar.write_text(
         'schema = 1\n[[calendar]]\nsite = "dc1"\nfirst_year = 2026\nlast_year = 2026\nalso = [2026-12-24]\n'
