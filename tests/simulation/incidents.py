@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from shared.clock import US, Discipline
 from tests.simulation.line import Line
+from tests.simulation.world import DAY
 
 WRONG, RIGHT = Discipline("U", "none", None), Discipline("S", "chrony", 850)
 
@@ -174,7 +175,7 @@ def rollback(line: Line) -> None:
         line.forked.add(gateway.name)
         gateway.rolled_back(image)
 
-    line.world.after(chance.uniform(4000, 40_000), back)
+    line.world.after(chance.uniform(4000, min(40_000, 0.3 * line.plan.days * DAY)), back)  # before the end
 
 
 INCIDENTS: dict[str, Callable[[Line], None]] = {

@@ -44,6 +44,14 @@ def test_agents_fill_what_a_restored_collector_has_lost(tmp_path: Path) -> None:
     assert line.world.happened["the collector was restored"]
 
 
+def test_labels_of_wrong_clocks_wait_and_come_in_once_a_clock_is_right(tmp_path: Path) -> None:
+    line = simulate(Plan(6, 0.5, Faults.named(["clock_step=6", "centre_clock=8", "drop"]), poll=900), tmp_path)
+    assert line.world.happened["a clock was stepped"]
+    assert line.world.happened["the collector's clock was wrong"]
+    told = line.centre.findings("dc1-gw1") | line.centre.findings("dc1-gw2")
+    assert "A8" in told, "nothing came from the future: another seed is wanted"
+
+
 @pytest.mark.parametrize("what", ["clone", pytest.param("rollback", marks=pytest.mark.soak)])
 def test_both_branches_of_a_gateway_are_kept_and_the_others_are_not_touched(what: str, tmp_path: Path) -> None:
     line = simulate(Plan(1, 0.4, Faults.named([what, "drop", "agent_crash"]), poll=900), tmp_path)
