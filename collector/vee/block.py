@@ -158,6 +158,9 @@ def stacked(rows: Sequence[Series]) -> Block:
         if head.numbers.keys() != other.numbers.keys() or head.masks.keys() != other.masks.keys():
             odd = (head.numbers.keys() ^ other.numbers.keys()) | (head.masks.keys() ^ other.masks.keys())
             raise ValueError(f"{', '.join(sorted(odd))}: not given for every channel of the block")
+        for name, one in head.numbers.items():
+            if one.shape != other.numbers[name].shape:
+                raise ValueError(f"{name}: {other.numbers[name].shape[1]} beside {one.shape[1]} in one block")
     return replace(
         head,
         values=np.concatenate([one.values for one in parts]),
