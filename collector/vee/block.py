@@ -86,7 +86,10 @@ class Block:
 
     def seeing(self, sources: frozenset[str]) -> "Block":
         """Return the block with what comes from some sources known."""
-        return replace(self, known=_table(sources)[self.status])
+        if sources == EVERY:
+            return self
+        others = ~_table(sources) & HAS_VALUE
+        return replace(self, known=self.known & ~others[self.status])
 
     def rated(self, parts: int, whole: int) -> Ints:
         """Return a part of the rating as energy of an interval, zero where no rating is known. [c, 1, counts]"""

@@ -33,11 +33,12 @@ def pairs(block: Block, rows: Ints | None = None) -> Pairs:
     """Return the neighbouring known boundaries of one register run, of some rows or of all."""
     which = np.arange(block.rows) if rows is None else rows
     known = block.masks["registers"][which]
-    row, at = np.nonzero(known)
+    flat = np.flatnonzero(known)
+    row, at = np.divmod(flat, known.shape[1])
     together = row[1:] == row[:-1]
     runs = block.numbers.get("register_runs")
     if runs is not None:
         own = runs[which][row, at]
         together &= own[1:] == own[:-1]
-    level = block.numbers["registers"][which][row, at]
+    level = block.numbers["registers"][which].reshape(-1)[flat]
     return Pairs(which[row[1:]], at[:-1], at[1:], level[:-1], level[1:]).only(together)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from collector.vee.block import EVERY, READ, Block
+from collector.vee.block import READ, Block
 from collector.vee.inputs import Bools
 from collector.vee.marks import Marks
 from collector.vee.series import KINDS, Severity
@@ -47,11 +47,10 @@ class Rule:
         return block.kind in self.kinds and block.has(self.needs)
 
     def look(self, block: Block, limits: Limits | None = None) -> list[Marks]:
-        """Return what it objects to; nothing where it does not fit."""
+        """Return what it objects to in a block that shows what comes from its sources."""
         if not self.fits(block):
             return []
-        seen = block if self.sources == EVERY else block.seeing(self.sources)
-        return [one for one in self.work(seen, self.limits() if limits is None else limits) if len(one)]
+        return [one for one in self.work(block, self.limits() if limits is None else limits) if len(one)]
 
     @property
     def summary(self) -> str:

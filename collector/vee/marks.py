@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from collector.vee.runs import many
 from collector.vee.series import Severity
 from shared.quantity import UNITS
 
+Number = TypeVar("Number", np.int64, np.bool_)
 NONE = np.zeros(0, dtype=np.int64)
 #: Of a count in a unit: the unit that a person reads, and how many counts make one of it.
 _READABLE = {count: (unit, 10**power) for unit, (count, power) in UNITS.items() if unit.startswith("k")}
@@ -54,18 +55,20 @@ def longer(found: Spans, least: int) -> Spans:
 
 def single(mask: Bools) -> Spans:
     """Return each slot in which a mask holds as a span of its own."""
-    row, first = np.nonzero(mask)
+    row, first = np.divmod(np.flatnonzero(mask), mask.shape[1])
     return Spans(row, first, first + 1)
 
 
-def over(values: Ints, found: Spans, best: np.ufunc = np.maximum) -> Ints:
+def over(values: NDArray[Number], found: Spans, best: np.ufunc = np.maximum) -> NDArray[Number]:
     """Return the best (by default the highest) value of each span."""
     if not len(found.row):
-        return NONE
+        return values[:0, 0]
     n = values.shape[1]
-    flat = np.append(values.reshape(-1), values[:1, :1])  # one more, so that a span may end with the last row
+    flat = values.reshape(-1)
     bounds = np.stack([found.row * n + found.first, found.row * n + found.stop], axis=1).reshape(-1)
-    best_of: Ints = best.reduceat(flat, bounds)[::2]
+    if bounds[-1] == len(flat):  # the last span ends with the last row, which is an end without a beginning
+        bounds = bounds[:-1]
+    best_of: NDArray[Number] = best.reduceat(flat, bounds)[::2]
     return best_of
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from collector.vee.inputs import Bools, Ints
+from collector.vee.marks import single
 
 #: Compare-exchanges that leave the middle one of seven in the middle (Paeth, Graphics Gems 1990).
 _MIDDLE = (
@@ -11,17 +12,18 @@ _MIDDLE = (
 
 
 def last(values: Ints, known: Bools) -> tuple[Ints, Bools]:
-    """Return at each slot the last known value before it, and whether there is one."""
+    """Return at each known slot the last known value before it, and whether there is one."""
+    before, there = np.zeros_like(values), np.zeros(known.shape, dtype=np.bool_)
+    before[:, 1:], there[:, 1:] = np.where(known[:, :-1], values[:, :-1], 0), known[:, :-1]
+    alone = single(known & ~there)  # the first, and those after a gap
     n = values.shape[1]
-    index = np.maximum.accumulate(np.where(known, np.arange(n), -1), axis=1)
-    before = np.full(values.shape, -1, dtype=np.int64)
-    before[:, 1:] = index[:, :-1]
-    there: Bools = before >= 0
-    if there[:, 1:].all() and known.all():
-        found = np.zeros_like(values)
-        found[:, 1:] = values[:, :-1]
-        return found, there
-    return np.where(there, np.take_along_axis(values, np.maximum(before, 0), axis=1), 0), there
+    standing = np.flatnonzero(known)
+    place = np.searchsorted(standing, alone.row * n + alone.first) - 1
+    earlier = standing[np.maximum(place, 0)] if len(standing) else place
+    same = (place >= 0) & (earlier // n == alone.row)
+    row, slot = alone.row[same], alone.first[same]
+    before[row, slot], there[row, slot] = values.reshape(-1)[earlier[same]], True
+    return before, there
 
 
 def sevens(values: Ints) -> list[Ints]:

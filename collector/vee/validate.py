@@ -72,7 +72,8 @@ def validate_block(
         ValueError: no such rule.
     """
     wanted = [RULES.get(name) for name in (RULES.names() if rules is None else rules)]
-    found = [Found(rule, tuple(_look(rule, block, (settings or {}).get(rule.id, ())))) for rule in wanted]
+    views = {sources: block.seeing(sources) for sources in {rule.sources for rule in wanted}}
+    found = [Found(rule, tuple(_look(rule, views[rule.sources], (settings or {}).get(rule.id, ())))) for rule in wanted]
     return [one for one in found if one.marks]
 
 

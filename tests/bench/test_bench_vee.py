@@ -1,16 +1,16 @@
-"""DESIGN.md section 9, numbers 10 and 11: what validating and estimating cost."""
+"""DESIGN.md section 9, number 11: what estimating costs."""
 
 import time
 
 import numpy as np
 import pytest
 
-from collector.vee import Series, estimate, validate
+from collector.vee import Series, estimate
 from shared.status import Status
 from tests.bench.pairs import reached, show
 
 pytestmark = pytest.mark.bench
-CHANNELS, SLOTS, LENGTH = 200, 2880, 900
+SLOTS, LENGTH = 2880, 900
 START = 1_772_409_600  # 2026-03-02T00:00:00Z
 GAPS = 250
 RATED = 5_000_000_000  # [mW]
@@ -34,19 +34,6 @@ def _series(number: int, *, neighbours: int = 0) -> Series:
         rated_power=RATED, registers=registers, registers_known=known, step=1000, neighbours=beside,
         neighbours_known={name: np.ones(SLOTS, np.bool_) for name in beside},
     )  # fmt: skip
-
-
-def test_validation_of_a_month_is_quick() -> None:
-    """Measure every rule over 200 channels x 30 days of 15 min, the arrays being made before."""
-    made = [_series(number) for number in range(CHANNELS)]
-    begin = time.process_time()
-    found = sum(len(validate(one)) for one in made)
-    seconds = time.process_time() - begin
-    rate = CHANNELS * SLOTS / seconds / 1e6
-    show("10 validation: 200 channels x 2880, every rule", [
-        ("intervals a CPU-second", f"{rate:.2f} M; {reached(rate, 1, at_most=False)}"),
-        ("findings", str(found)),
-    ])  # fmt: skip
 
 
 @pytest.mark.parametrize(("neighbours", "goal"), [(0, 2.0), (3, 30.0)])

@@ -7,6 +7,7 @@ severity, first, stop, observed, limit).
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from collector.vee.series import Series
@@ -60,25 +61,25 @@ def row(series: Series) -> Row:
     read = [code not in (*_NONE, *_MADE, Status.EDITED) for code in status]
     edited = [code not in (*_NONE, *_MADE) for code in status]
     made = Row(series, series.size, series.length, series.values.tolist(), every, read, edited)
-    made.days = list(_days(series))
+    made.days = _days(series.start, series.length, series.size, series.timezone)
     return made
 
 
-def _days(series: Series) -> Iterator[tuple[int, int, str, bool]]:
-    zone = ZoneInfo(series.timezone)
-    dates = [
-        datetime.fromtimestamp(series.start + slot * series.length, UTC).astimezone(zone).date()
-        for slot in range(series.size)
-    ]
-    first = 0
-    for slot in range(1, series.size + 1):
-        if slot == series.size or dates[slot] != dates[first]:
+@lru_cache(maxsize=64)
+def _days(start: int, length: int, n: int, timezone: str) -> list[tuple[int, int, str, bool]]:
+    """Return the local days of n slots; the same for all channels of a site, so it is worked out once."""
+    zone = ZoneInfo(timezone)
+    dates = [datetime.fromtimestamp(start + slot * length, UTC).astimezone(zone).date() for slot in range(n)]
+    found, first = [], 0
+    for slot in range(1, n + 1):
+        if slot == n or dates[slot] != dates[first]:
             day = dates[first]
-            midnights = [
+            ends = [
                 datetime(one.year, one.month, one.day, tzinfo=zone).timestamp() for one in (day, day + timedelta(1))
             ]
-            yield first, slot, day.isoformat(), slot - first == (midnights[1] - midnights[0]) // series.length
+            found.append((first, slot, day.isoformat(), slot - first == (ends[1] - ends[0]) // length))
             first = slot
+    return found
 
 
 def runs(holds: Sequence[bool]) -> Iterator[tuple[int, int]]:

@@ -134,14 +134,19 @@ def _meter_clock(row: Row) -> Iterator[Found]:
     yield from found("B2", "W", moved, drift, 1_000_000)
 
 
-def completeness(row: Row) -> Iterator[Found]:
-    """Give what rules C1 to C6 find."""
+def gaps(row: Row) -> Iterator[Found]:
+    """Give what rule C1 finds."""
     registers, series = row.pair("registers"), row.series
     chain = None if series.register_runs is None else series.register_runs.tolist()
     for first, stop in runs([not one for one in row.every]):
         told = registers is not None and registers[first] is not None and registers[stop] is not None
         same = chain is None or chain[first] == chain[stop]
         yield "C1", "I" if told and same else "W", first, stop, stop - first, 0
+
+
+def completeness(row: Row) -> Iterator[Found]:
+    """Give what rules C2 to C6 find."""
+    series = row.series
     status = series.status.tolist()
     guessed = [
         known and code in (Status.ESTIMATED, Status.FORECAST) for known, code in zip(row.every, status, strict=True)

@@ -10,17 +10,28 @@ from tests.oracle.base import Found, Row, runs
 DAY = 86_400
 
 
+def sums(row: Row) -> Iterator[Found]:
+    """Give what rule G2 finds."""
+    level = row.pair("registers")
+    if level is not None:
+        yield from _sums(row, level, _pairs(row, level))
+
+
+def _pairs(row: Row, level: list[int | None]) -> list[tuple[int, int]]:
+    known = [at for at, one in enumerate(level) if one is not None]
+    if row.series.register_runs is None:
+        return list(itertools.pairwise(known))
+    chain = row.series.register_runs.tolist()
+    return [(a, b) for a, b in itertools.pairwise(known) if chain[a] == chain[b]]
+
+
 def registers(row: Row) -> Iterator[Found]:
-    """Give what rules G1 to G4 find."""
+    """Give what rules G1, G3 and G4 find."""
     level = row.pair("registers")
     if level is None:
         return
-    chain = [0] * (row.n + 1) if row.series.register_runs is None else row.series.register_runs.tolist()
-    known = [at for at, one in enumerate(level) if one is not None]
-    pairs = [(a, b) for a, b in itertools.pairwise(known) if chain[a] == chain[b]]
     if row.series.kind in ("load", "generation"):
-        yield from _falls(row, level, pairs)
-    yield from _sums(row, level, pairs)
+        yield from _falls(row, level, _pairs(row, level))
     yield from _tariffs(row, level)
     for first, stop in runs([one is None for one in level]):
         if stop - first >= DAY // row.length:
@@ -43,7 +54,8 @@ def _falls(row: Row, level: list[int | None], pairs: list[tuple[int, int]]) -> I
 
 
 def _sums(row: Row, level: list[int | None], pairs: list[tuple[int, int]]) -> Iterator[Found]:
-    wrong = [one for one in (_sum(row, level, a, b) for a, b in pairs) if one is not None]
+    late = row.column("lateness")
+    wrong = [one for one in (_sum(row, level, late, a, b) for a, b in pairs) if one is not None]
     yield from wrong
     stretches: list[list[int]] = []
     for a, b in pairs:
@@ -54,18 +66,18 @@ def _sums(row: Row, level: list[int | None], pairs: list[tuple[int, int]]) -> It
     for one in stretches:
         falls = any((level[b] or 0) < (level[a] or 0) for a, b in itertools.pairwise(one))
         if len(one) > 2 and not wrong and not (falls and row.series.kind in ("load", "generation")):
-            over = _sum(row, level, one[0], one[-1])
+            over = _sum(row, level, late, one[0], one[-1])
             if over is not None:
                 yield over
 
 
-def _sum(row: Row, level: list[int | None], a: int, b: int) -> Found | None:
+def _sum(row: Row, level: list[int | None], late: list[int | None] | None, a: int, b: int) -> Found | None:
     advance = (level[b] or 0) - (level[a] or 0)
-    if not all(row.every[a:b]) or (advance < 0 and row.series.kind in ("load", "generation")):
+    total = row.values[a] if b == a + 1 else sum(row.values[a:b])
+    if total == advance or not all(row.every[a:b]) or (advance < 0 and row.series.kind in ("load", "generation")):
         return None
-    total = sum(row.values[a:b])
     share, steps = abs(advance) // 1000, 2 * row.series.step
-    most, late = max(share, steps), row.column("lateness")
+    most = max(share, steps)
     if late is not None:
         one, other = late[a], late[b]
         if one is not None and other is not None:

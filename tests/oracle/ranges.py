@@ -10,18 +10,11 @@ DAY = 86_400
 
 
 def ranges(row: Row) -> Iterator[Found]:
-    """Give what rules E1 to E8 find."""
+    """Give what rules E1 and E5 to E8 find."""
     values, kind, series = row.values, row.series.kind, row.series
     if kind in ("load", "generation"):
         negative = [known and value < 0 for known, value in zip(row.every, values, strict=True)]
         yield from found("E1", "E", negative, values, 0, min)
-    if series.rated_power is not None:
-        hard, soft = row.rated(120, 100), row.rated(110, 100)
-        size = [abs(value) if known else 0 for known, value in zip(row.every, values, strict=True)]
-        yield from found("E2", "E", [one > hard for one in size], size, hard)
-        yield from found("E2", "W", [soft < one <= hard for one in size], size, soft)
-    if kind == "load":
-        yield from _zeros(row)
     if series.active is not None:
         idle = [
             known and value != 0 and not used
@@ -35,7 +28,19 @@ def ranges(row: Row) -> Iterator[Found]:
     yield from _reactive(row)
 
 
-def _zeros(row: Row) -> Iterator[Found]:
+def limit(row: Row) -> Iterator[Found]:
+    """Give what rule E2 finds."""
+    if row.series.rated_power is not None:
+        hard, soft = row.rated(120, 100), row.rated(110, 100)
+        size = [abs(value) if known else 0 for known, value in zip(row.every, row.values, strict=True)]
+        yield from found("E2", "E", [one > hard for one in size], size, hard)
+        yield from found("E2", "W", [soft < one <= hard for one in size], size, soft)
+
+
+def zeros(row: Row) -> Iterator[Found]:
+    """Give what rule E4 finds."""
+    if row.series.kind != "load":
+        return
     out = [False] * row.n if row.series.outage is None else row.series.outage.tolist()
     zero = [known and value == 0 and not dark for known, value, dark in zip(row.read, row.values, out, strict=True)]
     known, zeros = sum(row.read), sum(zero)
@@ -88,9 +93,8 @@ def _reactive(row: Row) -> Iterator[Found]:
 
 
 def shapes(row: Row) -> Iterator[Found]:
-    """Give what rules F1 to F6 and F8 find."""
+    """Give what rules F2 to F6 and F8 find."""
     if row.series.kind == "load":
-        yield from _spikes(row)
         yield from _steps(row)
         yield from _hampel(row)
         yield from _peaks(row)
@@ -101,13 +105,16 @@ def shapes(row: Row) -> Iterator[Found]:
         yield from _bends(row)
 
 
-def _spikes(row: Row) -> Iterator[Found]:
+def spikes(row: Row) -> Iterator[Found]:
+    """Give what rule F1 finds."""
+    if row.series.kind != "load":
+        return
     floor = row.rated(5, 100)
     for first, stop, _, _ in row.days:
         day = [value if known else 0 for known, value in zip(row.read[first:stop], row.values[first:stop], strict=True)]
         if len(day) < 3:
             continue
-        top, third = max(day), sorted(day)[-3]
+        third, _, top = sorted(day)[-3:]
         bound = third + third * 180 // 100
         if third > 0 and top > floor and top > bound:
             slot = next(at for at in range(first, stop) if row.read[at] and row.values[at] == top)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from collector.vee.arrivals import ordered
 from collector.vee.block import EVERY, Block
 from collector.vee.catalogue import RULES, Limits
 from collector.vee.marks import Marks, Spans, marks
@@ -14,10 +15,15 @@ def replay(block: Block, _: Limits) -> Iterator[Marks]:
     """Object to a delivery whose bytes differ from those that came first under its number; the same bytes are none."""
     batches, digests = block.numbers["deliveries.batches"], block.numbers["deliveries.digests"]
     order = np.argsort(batches, axis=1, kind="stable")
-    sorted_, bytes_ = (np.take_along_axis(one, order, axis=1) for one in (batches, digests))
-    fresh = np.diff(sorted_, axis=1, prepend=sorted_[:, :1] - 1) != 0
-    first = np.maximum.accumulate(np.where(fresh, np.arange(sorted_.shape[1]), 0), axis=1)
-    row, at = np.nonzero(bytes_ != np.take_along_axis(bytes_, first, axis=1))
+    sorted_, bytes_ = ordered(batches, order), ordered(digests, order)
+    same = sorted_[:, 1:] == sorted_[:, :-1]
+    odd = same & (bytes_[:, 1:] != bytes_[:, :-1])
+    if not odd.any():
+        return
+    begins = np.zeros(sorted_.shape, dtype=np.int64)
+    begins[:, 1:] = np.where(same, 0, np.arange(1, sorted_.shape[1]))
+    first = np.maximum.accumulate(begins, axis=1)
+    row, at = np.nonzero(bytes_ != ordered(bytes_, first))
     came = order[row, at]
     slot = np.clip((block.numbers["deliveries.starts"][row, came] - block.start) // block.length, 0, block.n - 1)
     text = "The interval at {when} came again in batch {observed:d} with other bytes than before; one of them is false."

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from collector.vee.arrivals import ordered
 from collector.vee.block import EVERY, Block
 from collector.vee.catalogue import RULES, Limits
 from collector.vee.marks import Marks, Spans, marks
@@ -14,8 +15,7 @@ def overlap(block: Block, _: Limits) -> Iterator[Marks]:
     """Object to each interval that begins before an earlier one ends; the same bytes delivered again are none."""
     order = np.argsort(block.numbers["deliveries.starts"], axis=1, kind="stable")
     begin, lasting, digest = (
-        np.take_along_axis(block.numbers[f"deliveries.{name}"], order, axis=1)
-        for name in ("starts", "lengths", "digests")
+        ordered(block.numbers[f"deliveries.{name}"], order) for name in ("starts", "lengths", "digests")
     )
     ends = np.maximum.accumulate(begin + lasting, axis=1)
     again = (np.diff(begin, axis=1) == 0) & (np.diff(digest, axis=1) == 0)

@@ -30,8 +30,8 @@ def spike(block: Block, limit: Spike) -> Iterator[Marks]:
     Compared in integers. A day with fewer than three values above zero says nothing.
     """
     known = np.where(block.known, block.values, 0)
-    highest, floor = days.highest(block, known), block.rated(limit.least_percent, 100)
-    loud = (highest > floor) & (highest > _bound(_lower_bound(block, known), limit))
+    highest, least = _tops(block, known)
+    loud = (highest > block.rated(limit.least_percent, 100)) & (highest > _bound(least, limit))
     if not loud.any():
         return
     third = np.where(loud, np.clip(_third(block, known, loud), 0, LARGEST), 0)
@@ -47,8 +47,8 @@ def _bound(third: Ints, limit: Spike) -> Ints:
     return third + third * limit.percent // 100
 
 
-def _lower_bound(block: Block, known: Ints) -> Ints:
-    """Return what the third highest of each day is at least: the third highest of the maxima of some of its parts."""
+def _tops(block: Block, known: Ints) -> tuple[Ints, Ints]:
+    """Return the highest of each day, and what the third highest is at least: the third of the maxima of its parts."""
     starts, longest = block.layout.starts, max(1, block.layout.slots // _CHUNKS)
     cuts = np.unique(np.concatenate([starts, np.arange(0, block.n, longest)]))
     tops = np.maximum.reduceat(known, cuts, axis=1)
@@ -61,8 +61,7 @@ def _lower_bound(block: Block, known: Ints) -> Ints:
             np.maximum(one, top), np.maximum(two, np.minimum(one, top)),
             np.maximum(three, np.minimum(two, top)),
         )  # fmt: skip
-    least: Ints = np.clip(third[2], 0, LARGEST)
-    return least
+    return third[0], np.clip(third[2], 0, LARGEST)
 
 
 def _third(block: Block, known: Ints, wanted: Bools) -> Ints:

@@ -29,15 +29,15 @@ def hampel(block: Block, limit: Hampel) -> Iterator[Marks]:
     """
     if block.n < 7:
         return
-    columns = sevens(block.values)
-    centre = middle(columns)
-    spread = middle([np.abs(one - centre) for one in columns])
-    whole = np.logical_and.reduce([block.known[:, k : block.n - 6 + k] for k in range(7)])
-    window = np.clip(np.arange(block.n) - 3, 0, block.n - 7)
-    median = centre[:, window]
-    most = np.maximum((spread * (limit.deviations * _SIGMA)).astype(np.int64)[:, window],
-                      np.abs(median) // 100 * limit.least_percent)  # fmt: skip
-    most = np.maximum(most, 2 * block.step)
-    found = single(whole[:, window] & (np.abs(block.values - median) > most))
+    centre = middle(sevens(block.values))
+    median = np.concatenate([centre[:, :1]] * 3 + [centre] + [centre[:, -1:]] * 3, axis=1)
+    least = np.maximum(np.abs(median) // 100 * limit.least_percent, 2 * block.step)
+    far = single(block.known & (np.abs(block.values - median) > least))
+    begin = np.clip(far.first - 3, 0, block.n - 7)
+    seven = far.row[:, None], begin[:, None] + np.arange(7)
+    middles = at(median, far)
+    spread = np.sort(np.abs(block.values[seven] - middles[:, None]), axis=1)[:, 3]
+    most = np.maximum((spread * (limit.deviations * _SIGMA)).astype(np.int64), at(least, far))
+    odd = block.known[seven].all(axis=1) & (np.abs(at(block.values, far) - middles) > most)
     text = "The interval at {when} has {observed}; around it the median is {median}."
-    yield marks("W", text, found, at(block.values, found), at(most, found), median=at(median, found))
+    yield marks("W", text, far, at(block.values, far), most, median=middles).only(odd)

@@ -9,7 +9,7 @@ from collector.vee.block import EVERY, Block
 from collector.vee.boundaries import Pairs, pairs
 from collector.vee.catalogue import RULES, Limits
 from collector.vee.inputs import Bools, Ints
-from collector.vee.marks import Marks, Spans, marks
+from collector.vee.marks import Marks, marks, over, single, spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,58 +28,68 @@ def reconcile(block: Block, limit: SumCheck) -> Iterator[Marks]:
     boundaries, and over each whole register run that has no finding, so that small differences of one sign cannot add
     up unseen. A gap, or the fall of a one-way register, says nothing.
     """
-    rows = np.flatnonzero(_suspicious(block))
-    if not len(rows):
-        return
-    single = pairs(block, rows)
-    wrong = _differing(block, single, limit)
-    yield wrong
-    whole = _whole(single, block)
-    clean = ~np.isin(whole.row, wrong.spans.row)
-    yield _differing(block, whole.only(clean), limit)
+    near, far = _neighbours(block), _apart(block)
+    wrong = [_differing(block, *near, limit), _differing(block, *far, limit)]
+    yield from wrong
+    small = np.zeros(block.rows, dtype=np.bool_)  # rows that differ somewhere, and nowhere too much
+    small[np.concatenate([near[0].row, far[0].row])] = True
+    small[np.concatenate([one.spans.row for one in wrong])] = False
+    if small.any():
+        whole = _whole(block, np.flatnonzero(small))
+        sums, complete = _sums(block, whole)
+        yield _differing(block, whole.only(complete), sums[complete], limit)
 
 
-def _suspicious(block: Block) -> Bools:
-    """Return the rows in which anything differs at all, or a boundary is unknown inside."""
+def _neighbours(block: Block) -> tuple[Pairs, Ints]:
+    """Return the known boundaries one interval apart whose interval says otherwise, and what it says."""
     known, registers = block.masks["registers"], block.numbers["registers"]
-    both = known[:, 1:] & known[:, :-1]
-    off = (np.diff(registers, axis=1) != block.values) & both & block.known
-    lone = ~known[:, 1:-1] & block.known[:, 1:]  # a value that no register of its own stands behind
-    rows: Bools = off.any(axis=1) | lone.any(axis=1)
-    return rows
+    off = registers[:, 1:] - registers[:, :-1] != block.values
+    off &= known[:, 1:] & known[:, :-1] & block.known
+    runs = block.numbers.get("register_runs")
+    if runs is not None:
+        off &= runs[:, 1:] == runs[:, :-1]
+    row, first, stop = single(off)
+    return Pairs(row, first, stop, registers[row, first], registers[row, stop]), block.values[row, first]
 
 
-def _whole(single: Pairs, block: Block) -> Pairs:
+def _apart(block: Block) -> tuple[Pairs, Ints]:
+    """Return the known boundaries with unknown ones between them whose intervals say otherwise, and what they say."""
+    known, registers = block.masks["registers"], block.numbers["registers"]
+    bare = spans(~known)
+    row, first, stop = bare.row, bare.first - 1, bare.stop
+    keep = (first >= 0) & (stop <= block.n)
+    row, first, stop = row[keep], first[keep], stop[keep]
+    found = Pairs(row, first, stop, registers[row, first], registers[row, stop])
+    runs = block.numbers.get("register_runs")
+    if runs is not None:
+        found = found.only(runs[row, first] == runs[row, stop])
+    sums, complete = _sums(block, found)
+    differs = complete & (sums != found.after - found.before)
+    return found.only(differs), sums[differs]
+
+
+def _whole(block: Block, rows: Ints) -> Pairs:
     """Return the first and last boundary of each register run of more than two; a run that falls is left out."""
-    if not len(single.row):
-        return single
-    joins = (single.row[1:] == single.row[:-1]) & (single.first[1:] == single.stop[:-1])
+    one = pairs(block, rows)
+    joins = (one.row[1:] == one.row[:-1]) & (one.first[1:] == one.stop[:-1])
     begins = np.flatnonzero(np.concatenate([[True], ~joins]))
-    ends = np.append(begins[1:], len(single.row)) - 1
-    falls = np.add.reduceat((single.after < single.before).astype(np.int64), begins)
-    whole = Pairs(
-        single.row[begins], single.first[begins], single.stop[ends], single.before[begins], single.after[ends]
-    )
+    ends = np.append(begins[1:], len(one.row)) - 1
+    falls = np.add.reduceat((one.after < one.before).astype(np.int64), begins)
+    whole = Pairs(one.row[begins], one.first[begins], one.stop[ends], one.before[begins], one.after[ends])
     return whole.only((ends > begins) & ((falls == 0) | (not block.one_way)))
-
-
-def _differing(block: Block, between: Pairs, limit: SumCheck) -> Marks:
-    totals, complete = _sums(block, between)
-    advance = between.after - between.before
-    off = np.abs(totals - advance)
-    wrong = complete & (off > _tolerance(block, between, advance, limit)) & ~((advance < 0) & block.one_way)
-    text = "{many} from {when} add up to {observed}; the register advanced by {limit}."
-    return marks("E", text, Spans(between.row, between.first, between.stop), totals, advance).only(wrong)
 
 
 def _sums(block: Block, between: Pairs) -> tuple[Ints, Bools]:
     """Return the sum between two boundaries each, and where no interval of it is missing."""
-    width = block.n + 1
-    running, lacking = (np.zeros((block.rows, width), dtype=np.int64) for _ in range(2))
-    np.cumsum(np.where(block.known, block.values, 0), axis=1, out=running[:, 1:])  # wrapped, its differences stay right
-    np.cumsum(~block.known, axis=1, out=lacking[:, 1:])
-    row, first, stop = between.spans
-    return running[row, stop] - running[row, first], lacking[row, stop] == lacking[row, first]
+    complete = over(block.known, between.spans, np.logical_and)
+    return over(np.where(block.known, block.values, 0), between.spans, np.add), complete
+
+
+def _differing(block: Block, between: Pairs, sums: Ints, limit: SumCheck) -> Marks:
+    advance = between.after - between.before
+    wrong = np.abs(sums - advance) > _tolerance(block, between, advance, limit)
+    text = "{many} from {when} add up to {observed}; the register advanced by {limit}."
+    return marks("E", text, between.spans, sums, advance).only(wrong & ~((advance < 0) & block.one_way))
 
 
 def _tolerance(block: Block, between: Pairs, advance: Ints, limit: SumCheck) -> Ints:
