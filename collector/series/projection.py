@@ -171,9 +171,8 @@ class Projection:
 
     def _comes_early(self, entry: Entry, batch: Batch, body: Intervals) -> bool:
         """Return whether a batch waits because it is labelled in the future; the first of its agent is a finding."""
-        told = bool(self.early.of(batch.agent))
         ahead = self.early.holds(entry, batch, body, _own_anchor(batch, body))
-        if ahead is not None and not told:
+        if ahead is not None and self.early.of(batch.agent) == [entry.position]:
             text, stop = wait.sentence(batch, ahead, self.early.others(batch.agent)), body.start + body.n * body.length
             self._find(entry, "A8", "W", text, start=body.start, stop=stop, observed=ahead, limit_=wait.MOST)
         return ahead is not None
