@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from collector.intake.log import Entry
 from collector.series.findings import portions
 from collector.store.engine import Store
-from collector.store.schema import early
+from collector.store.schema import early, ledger
 from shared import retiming
 from shared.batch import Batch
 from shared.intervals import Intervals
@@ -32,6 +32,8 @@ log = Log(__name__)
 MOST = 300
 #: So long a clock must have spoken of the present, a batch each seal at the latest, before it is believed. [s]
 CALM = 900
+#: What several gateways label in the future within this time of the log has one cause: our own clock. [s]
+TOGETHER = 3600
 _BOOTS = select(early.c.agent, early.c.boot).distinct()
 _POSITIONS = select(early.c.position).order_by(early.c.position)
 
@@ -78,9 +80,11 @@ class Early:
         found = _POSITIONS.where(early.c.position == position)
         return bool(self._boots) and self.connection.execute(found).first() is not None
 
-    def others(self, agent: str) -> list[str]:
-        """Return the other agents of which something waits."""
-        return sorted({name for name, _ in self._boots if name != agent})
+    def others(self, agent: str, now: int) -> list[str]:
+        """Return the other agents of which something waits that came not long ago. now: of the log [UTC us]"""
+        recent = select(early.c.agent).join(ledger, ledger.c.position == early.c.position)
+        query = recent.where(early.c.agent != agent, ledger.c.received_at >= now - TOGETHER * US).distinct()
+        return sorted(self.connection.execute(query).scalars())
 
     def of(self, agent: str, boots: Iterable[str] | None = None, before: int | None = None) -> list[int]:
         """Return the positions of what waits of an agent: of all its boots, or of some, before a position."""

@@ -173,7 +173,10 @@ class Projection:
         """Return whether a batch waits because it is labelled in the future; the first of its agent is a finding."""
         ahead = self.early.holds(entry, batch, body, _own_anchor(batch, body))
         if ahead is not None and self.early.of(batch.agent) == [entry.position]:
-            text, stop = wait.sentence(batch, ahead, self.early.others(batch.agent)), body.start + body.n * body.length
+            text, stop = (
+                wait.sentence(batch, ahead, self.early.others(batch.agent, entry.received_at)),
+                body.start + body.n * body.length,
+            )
             self._find(entry, "A8", "W", text, start=body.start, stop=stop, observed=ahead, limit_=wait.MOST)
         return ahead is not None
 

@@ -223,6 +223,14 @@ def test_a_clock_that_is_ahead_all_day_is_not_let_in_by_waiting(centre: Site) ->
     assert len(told(centre)) == 1
 
 
+def test_what_waits_since_yesterday_does_not_blame_the_collector(centre: Site) -> None:
+    old, fresh = Gateway(centre, ahead=HOUR), Gateway(centre, "dc1-gw2", "m2", ahead=HOUR)
+    old.interval()
+    fresh.sent = 288
+    fresh.interval()
+    assert ["of this collector" in one.text for one in told(centre)] == [False, False]
+
+
 def test_a_late_delivery_that_looks_like_the_present_is_no_proof_of_a_clock(centre: Site) -> None:
     gateway = Gateway(centre, ahead=HOUR)
     gateway.interval()
