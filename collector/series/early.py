@@ -166,4 +166,4 @@ class Watch:
 
 
 THEIRS = "look at the clock of this gateway; what it labels waits: wattseal collector ledger labels"
-OURS = "several gateways are ahead of this collector: look at its own clock first; what they label waits"
+OURS = "if they came to this together, look at this collector's own clock first; what they label waits"

@@ -92,7 +92,7 @@ class Centre:
         self._look()
         self.world.law(before <= self.durable, "what a collector committed stays", len(before - self.durable))
         self.world.note("the collector started")
-        self._living(60, self._stays_connected)
+        self.world.living(self, 60, self._stays_connected)
         self.connect()
 
     def make_ledger(self, store: SimStore, log: Log) -> Ledger:
@@ -108,7 +108,7 @@ class Centre:
         self.guard(lambda: self.opened.intake.turn([], greets=True))
 
     def _stays_connected(self) -> None:
-        self._living(60, self._stays_connected)
+        self.world.living(self, 60, self._stays_connected)
         if self.broker.arrived is None:
             self.connect()
 
@@ -118,15 +118,6 @@ class Centre:
         if self.open is None:
             raise AssertionError("the collector is down")
         return self.open
-
-    def _living(self, seconds: float, deed: Callable[[], None]) -> None:
-        life = self.life
-
-        def guarded() -> None:
-            if life == self.life:
-                self.guard(deed)
-
-        self.world.after(seconds, guarded)
 
     def guard(self, deed: Callable[[], None]) -> None:
         """Do something in which the program may end."""
@@ -211,7 +202,7 @@ class Centre:
     def _plan(self) -> None:
         if not self.planned:
             self.planned = True
-            self._living(BUSY, self._turn)
+            self.world.living(self, BUSY, self._turn)
 
     def _turn(self) -> None:
         self.planned = False

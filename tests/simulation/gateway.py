@@ -169,18 +169,8 @@ class Gateway:
         for meter in self.meters:
             meter.was_silent = True
         self._plan_next()
-        self._living(2 + self.world.chance("agents").random() * 5, self.connect)
-        self._living(3600, self.prune)
-
-    def _living(self, seconds: float, deed: Callable[[], None]) -> None:
-        """Let something happen in this life, and bear that the program ends in it."""
-        life = self.life
-
-        def guarded() -> None:
-            if life == self.life:
-                self.guard(deed)
-
-        self.world.after(seconds, guarded)
+        self.world.living(self, 2 + self.world.chance("agents").random() * 5, self.connect)
+        self.world.living(self, 3600, self.prune)
 
     def guard(self, deed: Callable[[], None]) -> None:
         """Do something in which the program may end."""
@@ -234,14 +224,14 @@ class Gateway:
     def _plan_next(self) -> None:
         step = self.poll * US
         left = (step - self.clock.wall() % step) / US
-        self._living(left + 0.001, self._boundary)
+        self.world.living(self, left + 0.001, self._boundary)
 
     def _boundary(self) -> None:
         self._plan_next()
         self._tick()
         late = 0.02 + self.world.chance("meters").random() / 6
-        self._living(late, self._read)
-        self._living(TICK, self._settle)
+        self.world.living(self, late, self._read)
+        self.world.living(self, TICK, self._settle)
 
     def _read(self) -> None:
         for meter in self.meters:
@@ -294,7 +284,7 @@ class Gateway:
 
     def prune(self) -> None:
         """Delete what is old and acknowledged, as the daemon does each hour."""
-        self._living(3600, self.prune)
+        self.world.living(self, 3600, self.prune)
         try:
             self._outbox.prune(self.clock.wall() - self.retention * DAY * US)
         except StoreError as error:
@@ -307,23 +297,23 @@ class Gateway:
         if self.linked:
             return
         if not self.broker.connect(self):
-            self._living(20 + self.world.chance("agents").random() * 40, self.connect)
+            self.world.living(self, 20 + self.world.chance("agents").random() * 40, self.connect)
             return
         self.linked = True
         self._agent.uplink.courier.connected()
         self.send()
-        self._living(RETRY, self._look)
+        self.world.living(self, RETRY, self._look)
 
     def disconnected(self) -> None:
         """Take note that the link is gone."""
         self.linked = False
-        self._living(1 + self.world.chance("agents").random() * 60, self.connect)
+        self.world.living(self, 1 + self.world.chance("agents").random() * 60, self.connect)
 
     def _look(self) -> None:
         """Look again and again for batches whose receipt did not come."""
         if self.linked:
             self.send()
-            self._living(RETRY if self._agent.uplink.courier.window.sent else 4 * RETRY, self._look)
+            self.world.living(self, RETRY if self._agent.uplink.courier.window.sent else 4 * RETRY, self._look)
 
     def send(self) -> None:
         """Send what is due."""

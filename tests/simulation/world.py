@@ -9,6 +9,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -27,6 +28,15 @@ class Crash(BaseException):
 
 class BrokenLawError(AssertionError):
     """The promise was broken: which law, by whom, and when."""
+
+
+class Program(Protocol):
+    """What starts and ends: `life` counts both."""
+
+    life: int
+
+    def guard(self, deed: Deed) -> None:
+        """Do something in which the program may end."""
 
 
 @dataclass
@@ -63,6 +73,16 @@ class World:
         """Let something happen later. [s]"""
         self._order += 1
         heapq.heappush(self.queue, (self.now + round(seconds * US), self._order, deed))
+
+    def living(self, program: Program, seconds: float, deed: Deed) -> None:
+        """Let something happen later in the life that a program has now, and bear that it ends in it. [s]"""
+        life = program.life
+
+        def guarded() -> None:
+            if life == program.life:
+                program.guard(deed)
+
+        self.after(seconds, guarded)
 
     def note(self, what: str, *details: object) -> None:
         """Write down that something happened."""
