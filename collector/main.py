@@ -18,12 +18,14 @@ from collector.office.app import create
 from collector.parts import Parts, opened
 from collector.series import early
 from collector.serve import PARTS, Worker, api, inlet, leave_on_signal, listen, without_api
+from collector.vee.quiet import Quiet
 from collector.vee.run import catch_up
 from shared.clock import Clock
 from shared.log import Log as Events
 
 events = Events(__name__)
 _LOOK_EVERY = 30.0  # for gateways that have fallen silent [s]
+_QUIET_EVERY = 60.0  # for points and gateways that are quiet so long that it is a finding [s]
 
 
 def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
@@ -38,13 +40,15 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         taking = stack.enter_context(inlet(parts)) if "inlet" in parts_on else None
         work = Worker("vee", lambda: catch_up(parts.store, parts.log, parts.clock), config.vee_every_s)
         watch = Worker("silence", _watch(parts), _LOOK_EVERY)
+        quiet = Worker("quiet", Quiet(parts.store, parts.log, parts.clock).look, _QUIET_EVERY)
         watching = stack.enter_context(watch.running()) if "inlet" in parts_on else None
         judging = stack.enter_context(work.running()) if "vee" in parts_on else None
+        listening = stack.enter_context(quiet.running()) if "vee" in parts_on else None
         metrics.serve(config.metrics_listen, parts, taking)
         counters = taking.counters if taking is not None else None
         door = stack.enter_context(_door(parts, counters)) if "api" in parts_on else None
         stack.enter_context(_broker_files(parts))
-        running = [one for one in (taking, judging, watching, door) if one is not None]
+        running = [one for one in (taking, judging, listening, watching, door) if one is not None]
 
         def faults() -> BaseException | None:
             return next((one.fault for one in running if one.fault is not None), None)
