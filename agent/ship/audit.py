@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from agent.ship.mark import Marks, checksum
 from agent.ship.outbox import Outbox
 from shared import batch, envelope, rotation
-from shared.batch import Head, KeyRotate
+from shared.batch import Head, KeyRotate, Seen
 from shared.envelope import Envelope
 from shared.errors import Damaged, TrustError
 from shared.keys import Verifier
@@ -68,6 +68,7 @@ def _flags(outbox: Outbox) -> None:
 def _waiting(outbox: Outbox, ring: dict[str, Verifier]) -> None:
     """Believe the batches that nobody else has, and the newest, which the next one names."""
     before: tuple[str, int, bytes] | None = None
+    told: Seen | None = None
     for epoch, seq, text in _unproved(outbox):
         try:
             found = envelope.apart(text)
@@ -77,7 +78,17 @@ def _waiting(outbox: Outbox, ring: dict[str, Verifier]) -> None:
         follows = before is None or before[0] != epoch or (seq, head.prev) == (before[1] + 1, before[2])
         if (head.epoch, head.seq) != (epoch, seq) or not follows:
             raise Damaged(f"{outbox.path}: batch {seq} stands where another one belongs")
+        if head.seen is not None and head.seen != told:
+            _witnessed(outbox, seq, head.seen)
+            told = head.seen
         before = epoch, seq, found.digest
+
+
+def _witnessed(outbox: Outbox, seq: int, told: Seen) -> None:
+    """Believe a kept checkpoint that a batch reports under our signature: a damaged one would accuse the collector."""
+    kept = outbox.seen(told.size).get(told.size)
+    if kept is not None and kept.log == told.log and kept.root != told.root:
+        raise Damaged(f"{outbox.path}: the checkpoint of {told.size} leaves is not the one that batch {seq} reports")
 
 
 def _unproved(outbox: Outbox) -> Iterator[tuple[str, int, str]]:

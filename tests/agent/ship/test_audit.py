@@ -55,6 +55,17 @@ def test_damage_is_named(gate: Gateway, said: str, query: str) -> None:
         audit.check(gate.outbox, gate.signer.verifier, marks)
 
 
+def test_a_checkpoint_is_the_one_that_was_reported_under_our_signature(gate: Gateway) -> None:
+    """Else the next receipt of an honest collector would be taken for a history that was rewritten."""
+    gate.heartbeats(1)
+    audit.check(gate.outbox, gate.signer.verifier, _marks(gate))
+    gate.outbox._db.execute("UPDATE seen SET root = ?", (b"r" * 31 + b"s",))
+    with pytest.raises(Damaged, match="the checkpoint of 7 leaves is not the one that batch 8 reports"):
+        audit.check(gate.outbox, gate.signer.verifier, _marks(gate))
+    gate.outbox._db.execute("UPDATE seen SET log = 'wattseal/central/2'")  # a restored log has other leaves there
+    audit.check(gate.outbox, gate.signer.verifier, _marks(gate))
+
+
 def test_an_outbox_of_which_the_note_knows_nothing_is_damaged(gate: Gateway) -> None:
     with pytest.raises(Damaged, match="older than what was sealed"):
         audit.check(gate.outbox, gate.signer.verifier, Marks(Place("0" * 32, 1, b"h" * 32)))
