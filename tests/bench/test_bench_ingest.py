@@ -72,6 +72,7 @@ def test_ingest_costs_less_than_rows(tmp_path: Path, length: int, n: int) -> Non
         body(START + k * n * length, n, METERS, length=length, statistics=False) for k in range(GROUP * (BLOCKS + 3))
     ]
     texts, plain = [agent.seal("intervals", one) for one in bodies], Rows(tmp_path / "rows.db")
+    centre.clock.advance(len(bodies) * n * length)  # what is sealed has happened
     groups = (texts[at : at + GROUP] for at in range(0, len(texts), GROUP))
     rows = iter([[row for one in bodies[at : at + GROUP] for row in _rows(one)] for at in range(0, len(bodies), GROUP)])
 
