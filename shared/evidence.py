@@ -29,6 +29,8 @@ MOST = 100_000
 MOST_ANCHORS = 64
 #: How a version says that a boundary of it is from the meter's own recorder or history.
 RECORDER = "recorder"
+#: Kinds of records that commit to versions: by validation, by a person, by a second person's word.
+COMMITTING = ("vee", "edit", "approval")
 Slot = tuple[str, int, int]  # channel, start [UTC s], length [s]
 
 
@@ -200,8 +202,8 @@ def _alone(register: Register, at: Sequence[At], boundaries: Sequence[int | None
 def _record(found: Evidence, position: int, taken: record.Record, blobs: Mapping[str, bytes]) -> None:
     if taken.kind == "points" and position > found.points_position:
         found.points, found.points_position = _points(taken.body, blobs), position
-    if taken.kind == "vee":
-        name = str(taken.body.get("sha256"))
+    if taken.kind in COMMITTING and "sha256" in taken.body:
+        name = str(taken.body["sha256"])
         octets = blobs.get(name)
         if octets is None or hashlib.sha256(octets).hexdigest() != name:
             raise BadProof(f"position {position}: the versions of this record are not here or were changed")

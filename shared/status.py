@@ -65,6 +65,7 @@ class Flags(IntFlag):
     SETTINGS = 1 << 11  # serial, ratios or parameters of the meter differ from what is configured, or have just changed
     RETIMED = 1 << 12  # the gateway's clock was wrong; a later anchor of the same boot gave the time
     RECORDER = 1 << 13  # a boundary is from the meter's own recorder or history, labelled by its own clock
+    AUTHORED = 1 << 14  # a person decided; it stands against whatever arrives later until a person decides otherwise
 
 
 def names(flags: Flags) -> list[str]:

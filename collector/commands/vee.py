@@ -1,4 +1,4 @@
-"""`vee run | status`: validation and estimation by hand."""
+"""`vee run | status | explain`: validation and estimation by hand; `edit` and its kin are in a file of their own."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from collector.commands.arguments import as_json, parts, say, takes
+from collector.commands.edit import approve, edit, history, undo
 
 
 @click.group()
@@ -46,3 +47,31 @@ def status(file: Path, *, as_json: bool) -> None:
     text = f"validated up to {members['position']} of {members['size']}; open findings: {members['open'] or 'none'}"
     say(members, text, as_json=as_json)
     sys.exit(1 if members["open"].get("E") else 0)
+
+
+@vee.command()
+@takes("channel", "time")
+@as_json
+def explain(file: Path, channel: str, time: str, *, as_json: bool) -> None:
+    """Say why an interval has its value: every version, who made it and from what, and what was objected."""
+    from dataclasses import asdict
+
+    from collector.vee import explain
+    from shared.errors import Malformed
+    from shared.release import seconds
+
+    try:
+        at = seconds(time)
+    except Malformed as error:
+        raise click.UsageError(f"{time!r}: write a time as 2026-01-01T00:00:00Z") from error
+    with parts(file) as found, found.store.read() as connection:
+        length, versions, findings = explain.interval(connection, channel, at)
+    members = {
+        "channel": channel, "start": time, "length_s": length, "versions": [asdict(one) for one in versions],
+        "findings": findings,
+    }  # fmt: skip
+    say(members, explain.text(channel, at, versions, findings), as_json=as_json)
+
+
+for command in (edit, undo, approve, history):
+    vee.add_command(command)

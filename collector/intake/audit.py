@@ -102,8 +102,8 @@ def _contradiction(connection: Connection, found: Record, leaves: Sequence[bytes
         before = lineage.generation(found).before
         if before.size != len(leaves) or before.root != merkle.root_of(leaves):
             return f"it continues a tree of {before.size} leaves that is not the one before it"
-    digest = found.body.get("sha256")
-    if found.kind in ("vee", "points") and isinstance(digest, str):
+    digest = found.body.get("sha256", found.body.get("proposed"))
+    if found.kind in ("vee", "points", "edit", "approval") and isinstance(digest, str):
         octets = connection.execute(select(blob.c.bytes).where(blob.c.sha256 == bytes.fromhex(digest))).scalar()
         if octets is None or hashlib.sha256(bytes(octets)).hexdigest() != digest:
             return "the blob that it commits to is not here, or was changed"

@@ -16,6 +16,7 @@ from collector.settle.release import Made
 from collector.store.schema import blob, keyring
 from shared import envelope, keys, release, strictjson, veil
 from shared.errors import ConfigError, StoreError
+from shared.evidence import COMMITTING
 from shared.keys import Verifier, from_jwk
 
 FILES = ("manifest.json", "manifest.jws", "rows.jsonl", "rows.csv")
@@ -119,9 +120,11 @@ def _leaf(connection: Connection, log: Log, entry: Entry, size: int) -> dict[str
 
 
 def _blob(connection: Connection, entry: Entry, fresh: Path) -> None:
-    if entry.kind != "vee" or entry.text is None:
+    if entry.kind not in COMMITTING or entry.text is None:
         return
     body = json.loads(envelope.payload(envelope.apart(entry.text)))["body"]
+    if "sha256" not in body:
+        return
     query = select(blob.c.bytes).where(blob.c.sha256 == bytes.fromhex(body["sha256"]))
     (fresh / "blobs" / f"{body['sha256']}.ndjson").write_bytes(bytes(connection.execute(query).scalar_one()))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from collector.series.registers import Registers, interval_flags
 from collector.series.seams import Seam
-from collector.vee import Finding, Series, estimate, validate
+from collector.vee import Finding, Series, authored, estimate, validate
 from collector.vee.inputs import DeviceFlags
 from collector.vee.parts import US, Parts, parts
 from collector.vee.policy import Policy
@@ -86,12 +86,14 @@ def judge(
         around: What else the rules are to know, and how they are set.
     """
     verdict, kind = _measured(seen, standing, first), policy.kind(quantity)
-    for start, stop in _gaps(verdict.status, first):
+    decided = authored.mask(standing.flags)
+    for start, stop in _gaps(np.where(decided, int(Status.VALID), verdict.status).astype(np.uint8), first):
         if (start > 0 or seen.known[0]) and seen.known[stop]:
             known = parts(seen, seams, start, stop) if seen.known[start] else None
             _close(verdict, seen, standing, _View(policy, kind, around), (start, stop), known)
     own = None if doubted is None else _own(verdict, doubted)
-    verdict.findings = [one for one in _findings(verdict, seen, _View(policy, kind, around), own) if one.stop >= first]
+    found = _findings(verdict, seen, _View(policy, kind, around), own)
+    verdict.findings = [one for one in authored.settled(found, decided) if one.stop >= first]
     for finding in verdict.findings:
         if finding.severity == "E" and finding.rule in _SUSPECT:
             span = slice(max(finding.first, first), finding.stop)
@@ -162,7 +164,7 @@ def _findings(verdict: Verdict, seen: Registers, view: _View, doubted: Bools | N
 
 
 def _measured(seen: Registers, standing: Standing, first: int) -> Verdict:
-    history = np.arange(seen.n) < first
+    history = (np.arange(seen.n) < first) | authored.mask(standing.flags)  # what people decided stands
     flags = np.where(history, standing.flags, interval_flags(seen))
     kept = seen.values_known & ((flags & int(Flags.RECORDER)) != 0)  # the meter's own load profile (vee.md section 5)
     status = np.where(kept, Status.SUBSTITUTED, np.where(seen.values_known, Status.VALID, Status.MISSING))
@@ -171,8 +173,8 @@ def _measured(seen: Registers, standing: Standing, first: int) -> Verdict:
         status=np.where(history, standing.status, status).astype(np.uint8),
         flags=flags.astype(np.int64),
         methods=[
-            standing.methods[at] if at < first else ("recorder" if told else None)
-            for at, told in enumerate(kept.tolist())
+            standing.methods[at] if stays else ("recorder" if told else None)
+            for at, (stays, told) in enumerate(zip(history.tolist(), kept.tolist(), strict=True))
         ],
         estimates=[],
         findings=[],

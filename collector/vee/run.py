@@ -20,7 +20,7 @@ from collector.series.registers import Registers
 from collector.series.versions import Version
 from collector.store.engine import Store
 from collector.store.schema import blob, cursor, finding, raw_segment
-from collector.vee import calendar, parameters_log
+from collector.vee import authored, calendar, parameters_log
 from collector.vee.catalogue import RULES
 from collector.vee.judge import Around, Standing, Verdict, judge
 from collector.vee.parameters import since_of
@@ -105,7 +105,11 @@ class Run:
         )
         known = {one.id: one for one in channels.every(self.connection)}
         dirty = {(row.channel_id, row.length): int(row.start) for row in self.connection.execute(query)}
-        for key, start in (*suspects.touched(self.connection, first).items(), *self._set_anew(first)):
+        for key, start in (
+            *suspects.touched(self.connection, first).items(),
+            *self._set_anew(first),
+            *authored.touched(self.connection, first).items(),
+        ):
             dirty[key] = min(start, dirty.get(key, start))
         self._beside(dirty, known)
         for (number, length), start in sorted(dirty.items()):
@@ -148,7 +152,7 @@ class Run:
         settings = self.parameters.settings(channel.site, policy.role, channel.meter, channel.quantity)
         around = Around(
             self.around.of(channel, policy, seen, first), settings, self.calendar.of(channel.site),
-            partial(self._neighbours, channel, policy, seen),
+            partial(self.neighbours, channel, policy, seen),
             partial(self.parameters.method, channel.site, policy.role, channel.meter, channel.quantity),
         )  # fmt: skip
         verdict = judge(seen, standing, policy, channel.quantity, first, torn, doubted, around)
@@ -157,7 +161,7 @@ class Run:
         rows = [self._row(channel, seen, one) for one in verdict.findings]
         self._found.append((channel, seen.start + first * length, span[1], rows))
 
-    def _neighbours(self, channel: Channel, policy: Policy, seen: Registers) -> dict[str, Any]:
+    def neighbours(self, channel: Channel, policy: Policy, seen: Registers) -> dict[str, Any]:
         """Return other energies of the site that the same parties may see: their names stand in the estimate."""
         group = {place for place, one in self.policies.items() if one.disclosure == policy.disclosure}
         found = self.around.neighbours(channel, seen, group)
@@ -253,7 +257,7 @@ def _versions() -> dict[str, int]:
 
 
 def _key(row: Any) -> tuple[object, ...]:  # noqa: ANN401 - a row of the table, or what becomes one
-    return row["rule"], row["start"], row["stop"], row["observed"], row["limit_"]
+    return row["rule"], row["severity"], row["start"], row["stop"], row["observed"], row["limit_"]
 
 
 def _widened(first: int, standing: Standing) -> int:

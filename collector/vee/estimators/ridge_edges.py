@@ -28,7 +28,7 @@ def told(seen: Frame, view: Window, chosen: Bools) -> tuple[Floats, Floats]:
 
 def _starts(n: int, length: int) -> Ints:
     """Return windows that the weights are fitted on, even over the frame."""
-    count = max(n - length - 1, 1)
+    count = max(n - length - 1, 0)
     return np.arange(1, 1 + count, max(1, count // WINDOWS), dtype=np.int64)
 
 

@@ -129,3 +129,18 @@ def test_what_stands_in_the_gap_is_never_read(method: str, slots: tuple[int, int
 
 def hourly_as(values: Ints, beside: dict[str, Ints]) -> Series:
     return replace(hourly(values, kind="net", beside=beside), values=values)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("method", ["ridge", "knn", "balance", "sym_bridge", None])
+def test_a_series_with_hardly_any_history_is_filled_or_refused(size: int, method: str | None) -> None:
+    values = np.full(size, 1000, np.int64)
+    series = Series(
+        start=MONDAY, length=3600, values=values, status=np.full(size, Status.VALID, np.uint8), timezone="UTC",
+        kind="load", neighbours={"n": values}, neighbours_known={"n": np.ones(size, np.bool_)},
+    )  # fmt: skip
+    try:
+        made = estimate(series, size // 2, size // 2 + 1, method=method)
+    except NotEstimable:
+        return
+    assert made.values.tolist() == [1000]

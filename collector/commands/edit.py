@@ -1,0 +1,151 @@
+"""`vee edit | undo | approve | log`: what people change, previewed first."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from collector.commands.arguments import as_json, parts, person, say, seconds, takes
+
+if TYPE_CHECKING:
+    from collector.vee.edit.request import Draft
+
+SHOWN = 20  # intervals that a preview prints
+
+
+def _options(command: Any) -> Any:  # noqa: ANN401 - any command
+    """Add what every change is asked: why, and whether it is meant."""
+    for option in (
+        click.option("--yes", is_flag=True, help="Do it; without this it is only shown."),
+        click.option("--text", required=True, help="What happened, in a sentence."),
+        click.option("--reason", required=True, help="One of the list that the error names."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@takes("channel")
+@click.option("--action", type=click.Choice(["edit", "accept", "reject", "estimate", "copy"]), required=True)
+@click.option("--from", "start", callback=seconds, required=True, help="RFC 3339 with Z.")
+@click.option("--to", "stop", callback=seconds, required=True, help="RFC 3339 with Z.")
+@click.option("--values", help="Of edit: one an interval, in counts (mWh), with commas between.")
+@click.option("--total", type=int, help="Of edit: energy to be spread in the form that stands, in counts.")
+@click.option("--method", help="Of reject and estimate: a method by name; without it the one that back-tests best.")
+@click.option("--source", help="Of copy: the channel to copy from.")
+@_options
+@as_json
+def edit(file: Path, channel: str, *, yes: bool, as_json: bool, values: str | None, **fields: Any) -> None:  # noqa: ANN401 - fields of Request
+    """Show what a change of some intervals would do; with --yes sign it into the log."""
+    from collector.vee.edit import book
+    from collector.vee.edit.request import Request
+
+    listed = () if values is None else _numbers(values)
+    request = Request(channel=channel, author=person(), values=listed, **fields)
+    with parts(file) as found, found.store.write() as connection:
+        draft = book.preview(connection, found.log, request)
+        position = book.apply(connection, found.log, draft, found.clock.wall()) if yes else None
+    _tell(draft, position, as_json=as_json)
+
+
+@click.command()
+@takes("position")
+@_options
+@as_json
+def undo(file: Path, position: str, *, reason: str, text: str, yes: bool, as_json: bool) -> None:
+    """Show what taking a change back would do; with --yes sign it into the log."""
+    from collector.vee.edit import book
+    from collector.vee.edit.request import Request
+
+    with parts(file) as found, found.store.write() as connection:
+        asked = Request(
+            channel="", action="undo", start=0, stop=0, author=person(), reason=reason, text=text
+        )  # fmt: skip
+        draft = book.undone(connection, found.log, _position(position), asked)
+        at = book.apply(connection, found.log, draft, found.clock.wall()) if yes else None
+    _tell(draft, at, as_json=as_json)
+
+
+@click.command()
+@takes("position")
+@as_json
+def approve(file: Path, position: str, *, as_json: bool) -> None:
+    """Put another person's proposed change into force."""
+    from collector.vee.edit import book
+
+    with parts(file) as found, found.store.write() as connection:
+        at = book.approve(connection, found.log, _position(position), person(), found.clock.wall())
+    say({"position": at, "edit": _position(position)}, f"in force from position {at}", as_json=as_json)
+
+
+@click.command("log")
+@takes()
+@as_json
+def history(file: Path, *, as_json: bool) -> None:
+    """List what people have changed, who and why, and what has become of it."""
+    from collector.vee.edit import book
+    from shared.release import instant
+
+    with parts(file) as found, found.store.read() as connection:
+        entries = book.entries(connection)
+    members = [
+        {"position": one.position, "kind": one.kind, "by": one.by, "time": instant(one.time // 1_000_000),
+         "state": book.state(one, entries), "sha256": one.sha256, **one.body}
+        for one in entries
+    ]  # fmt: skip
+    lines = [
+        f"{one['position']:>8} {one['time']} {one['by']}: {one.get('action', 'approves')} {one.get('channel', '')}"
+        f" ({one['reason']}: {one['text']}) {one['state']}"
+        for one in members
+    ]
+    say({"changes": members}, "\n".join(lines) or "nobody has changed anything", as_json=as_json)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(one) for one in text.split(","))
+    except ValueError as error:
+        raise click.UsageError("--values: whole numbers with commas between, as 1000000,1200000") from error
+
+
+def _position(text: str) -> int:
+    if not text.isdecimal():
+        raise click.UsageError(f"{text!r} is no position; see: wattseal collector vee log")
+    return int(text)
+
+
+def _tell(draft: "Draft", position: int | None, *, as_json: bool) -> None:
+    from shared.release import instant
+    from shared.status import Status
+
+    before, after = draft.totals
+    span = draft.after
+    rows = [
+        {
+            "start": instant(span.start + at * span.length), "before": old, "before_status": Status(was).name,
+            "after": new, "after_status": Status(now).name,
+        }
+        for at, (old, was, new, now) in enumerate(
+            zip(draft.before, draft.before_status, span.values, span.status, strict=True)
+        )
+    ]  # fmt: skip
+    members = {
+        "channel": span.channel, "intervals": rows, "before": before, "after": after, "moved": draft.moved,
+        "needs_second": draft.needs_second, "position": position,
+    }  # fmt: skip
+    lines = [f"{one['start']}  {one['before']} {one['before_status']} -> {one['after']} {one['after_status']}"
+             for one in rows[:SHOWN]]  # fmt: skip
+    if len(rows) > SHOWN:
+        lines.append(f"... {len(rows) - SHOWN} more")
+    lines.append(f"{span.channel}: {before} -> {after}, a difference of {after - before}")
+    lines.append(_outcome(position, needs_second=draft.needs_second))
+    say(members, "\n".join(lines), as_json=as_json)
+
+
+def _outcome(position: int | None, *, needs_second: bool) -> str:
+    if position is None:
+        second = "; a second person would have to approve it" if needs_second else ""
+        return f"nothing has been changed{second}; add --yes to do it"
+    if needs_second:
+        return f"proposed at position {position}; another person: wattseal collector vee approve {position}"
+    return f"in force from position {position}"

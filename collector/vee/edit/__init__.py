@@ -1,0 +1,1 @@
+"""What a person changes: drafted and looked at first, then signed into the log; nothing is ever overwritten."""

@@ -1,0 +1,211 @@
+"""Changes in the log: previewed, applied or proposed, approved by a second person, undone; each a signed record.
+
+Rules of this file: a change is applied only to what its draft showed; every record names the one before it, so the
+book is a chain of its own inside the log; the former values stay, and `as_of` before the record shows them.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, insert, select
+
+from collector.intake.log import Log
+from collector.series import channels, versions
+from collector.store.schema import blob, ledger, ledger_bytes
+from collector.vee import authored
+from collector.vee.edit import ground
+from collector.vee.edit.draft import draft
+from collector.vee.edit.request import Draft, Request
+from collector.vee.series import HAS_VALUE
+from shared import envelope, record, veeblob
+from shared.errors import ConfigError
+from shared.release import instant
+from shared.veeblob import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of the book."""
+
+    position: int
+    kind: str  # edit, approval
+    time: int  # [UTC us]
+    by: str
+    body: Mapping[str, Any]
+    sha256: str  # of the signed string: the next entry names it
+
+
+def preview(connection: Connection, log: Log, request: Request) -> Draft:
+    """Return what a request would do; nothing is written.
+
+    Raises:
+        ConfigError: it cannot be done.
+    """
+    found, limit = ground.of(connection, log, request)
+    return draft(request, found, limit)
+
+
+def apply(connection: Connection, log: Log, wanted: Draft, now: int) -> int:
+    """Sign a draft into the log; return the record's position. What needs a second person is proposed only.
+
+    Raises:
+        ConfigError: what stands is no longer what the draft showed.
+    """
+    _unchanged(connection, wanted.after, wanted.before, wanted.before_status)
+    octets = veeblob.encode([wanted.after])
+    digest = hashlib.sha256(octets).hexdigest()
+    body = _body(wanted) | {"prev": _last(connection), "proposed" if wanted.needs_second else "sha256": digest}
+    position = log.record(connection, "edit", body, by=wanted.request.author, now=now)
+    _keep(connection, octets, position)
+    if not wanted.needs_second:
+        _write(connection, wanted.after, position)
+    return position
+
+
+def approve(connection: Connection, log: Log, position: int, person: str, now: int) -> int:
+    """Put a proposed change into force as a second person; return the position of the approval.
+
+    Raises:
+        ConfigError: there is no such proposal, it is approved already, the same person made it, or what stands has
+            changed since.
+    """
+    entry = _entry(connection, position)
+    name = entry.body.get("proposed")
+    if entry.kind != "edit" or not isinstance(name, str):
+        raise ConfigError(f"position {position}: no proposed change; see: wattseal collector vee log")
+    if any(one.body.get("edit") == position for one in entries(connection)):
+        raise ConfigError(f"position {position}: this change is approved already")
+    if person == entry.by:
+        raise ConfigError(f"position {position}: {person} proposed this change; another person must approve it")
+    (span,) = veeblob.decode(_octets(connection, name))
+    _unchanged(connection, span, tuple(entry.body["before"]), tuple(entry.body["before_status"]))
+    body = {"edit": position, "sha256": name, "author": entry.by, "reason": entry.body["reason"],
+            "text": entry.body["text"], "prev": _last(connection)}  # fmt: skip
+    at = log.record(connection, "approval", body, by=person, now=now)
+    _write(connection, span, at)
+    return at
+
+
+def undone(connection: Connection, log: Log, position: int, request: Request) -> Draft:
+    """Return what taking a change back would do: what stood before stands again, and is judged anew.
+
+    One that needed a second person needs one again.
+
+    Raises:
+        ConfigError: no such change in force, or something later stands over it.
+    """
+    entry = _entry(connection, position)
+    name = entry.body.get("sha256")
+    if not isinstance(name, str):
+        raise ConfigError(f"position {position}: no change in force; see: wattseal collector vee log")
+    (span,) = veeblob.decode(_octets(connection, name))
+    channel = channels.named(connection, span.channel)
+    now = versions.read(connection, channel.id, span.start, span.stop, span.length)
+    if set(now.positions.tolist()) != {position}:
+        later = max(now.positions.tolist())
+        raise ConfigError(f"position {position}: something later stands over it (position {later}); undo that first")
+    then = versions.read(connection, channel.id, span.start, span.stop, span.length, position)
+    status = tuple(then.status.tolist())
+    values = tuple(value if HAS_VALUE[code] else None for value, code in zip(then.values.tolist(), status, strict=True))
+    methods = tuple(then.methods.get(code) for code in then.method.tolist())
+    flags = tuple(then.flags.tolist())
+    back = Span(span.channel, span.start, span.length, values, status, flags, methods, authored.UNDO)
+    moved = sum(abs((old or 0) - (new or 0)) for old, new in zip(span.values, values, strict=True))
+    asked = replace(request, channel=span.channel, start=span.start, stop=span.stop)
+    return Draft(asked, log.size(connection), span.values, span.status, back, moved, entry.kind == "approval", position)
+
+
+def entries(connection: Connection) -> list[Entry]:
+    """Return the book: every change, proposal and approval in the order of the log."""
+    query = (
+        select(ledger.c.position, ledger.c.kind, ledger.c.sha256, ledger_bytes.c.jws)
+        .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
+        .where(ledger.c.typ == "record", ledger.c.kind.in_(("edit", "approval")))
+        .order_by(ledger.c.position)
+    )
+    found = []
+    for row in connection.execute(query):
+        told = record.decode(envelope.payload(envelope.apart(row.jws)))
+        if row.kind == "edit" or "edit" in told.body:  # approvals of other things are no part of the book
+            found.append(Entry(row.position, row.kind, told.time, told.by, told.body, bytes(row.sha256).hex()))
+    return found
+
+
+def _entry(connection: Connection, position: int) -> Entry:
+    found = next((one for one in entries(connection) if one.position == position), None)
+    if found is None:
+        raise ConfigError(f"position {position}: no change; see: wattseal collector vee log")
+    return found
+
+
+def _last(connection: Connection) -> str | None:
+    book = entries(connection)
+    return book[-1].sha256 if book else None
+
+
+def _body(wanted: Draft) -> dict[str, object]:
+    request = wanted.request
+    return {
+        "channel": request.channel, "from": request.start, "to": request.stop, "action": request.action,
+        "reason": request.reason, "text": request.text, "method": request.method, "source": request.source,
+        "undoes": wanted.undoes, "drafted_on": wanted.size, "before": list(wanted.before),
+        "before_status": list(wanted.before_status), "moved": wanted.moved,
+    }  # fmt: skip
+
+
+def _keep(connection: Connection, octets: bytes, position: int) -> None:
+    digest = hashlib.sha256(octets).digest()
+    if connection.execute(select(blob.c.position).where(blob.c.sha256 == digest)).one_or_none() is None:
+        connection.execute(insert(blob).values(sha256=digest, position=position, bytes=octets))
+
+
+def _octets(connection: Connection, name: str) -> bytes:
+    return bytes(connection.execute(select(blob.c.bytes).where(blob.c.sha256 == bytes.fromhex(name))).scalar_one())
+
+
+def _unchanged(
+    connection: Connection, span: Span, before: tuple[int | None, ...], before_status: tuple[int, ...]
+) -> None:  # fmt: skip
+    channel = channels.named(connection, span.channel)
+    now = versions.read(connection, channel.id, span.start, span.stop, span.length)
+    values = tuple(
+        value if HAS_VALUE[code] else None for value, code in zip(now.values.tolist(), now.status.tolist(), strict=True)
+    )
+    if (values, tuple(now.status.tolist())) != (before, before_status):
+        raise ConfigError(
+            f"{span.channel} from {instant(span.start)}: what stands has changed since this was drafted; look again"
+        )
+
+
+def _write(connection: Connection, span: Span, position: int) -> None:
+    channel = channels.named(connection, span.channel)
+    one = versions.Version(
+        channel_id=channel.id, start=span.start, length=span.length,
+        values=np.array([value or 0 for value in span.values], dtype=np.int64),
+        status=np.array(span.status, dtype=np.uint8), flags=np.array(span.flags, dtype=np.uint32),
+        methods=span.method, made_by=span.made_by,
+    )  # fmt: skip
+    versions.append(connection, [one], position)
+
+
+def state(entry: Entry, book: list[Entry]) -> str:
+    """Return what has become of an entry: in force, proposed, approved, undone."""
+    if any(
+        one.body.get("undoes") in {entry.position, _approval(entry, book)} - {None} and _in_force(one, book)
+        for one in book
+    ):
+        return "undone"
+    if "proposed" in entry.body:
+        return "approved" if _approval(entry, book) is not None else "proposed"
+    return "in force"
+
+
+def _in_force(entry: Entry, book: list[Entry]) -> bool:
+    return "sha256" in entry.body or _approval(entry, book) is not None
+
+
+def _approval(entry: Entry, book: list[Entry]) -> int | None:
+    return next((one.position for one in book if one.body.get("edit") == entry.position), None)

@@ -1,0 +1,130 @@
+"""What a change is drafted on: the versions that stand, registers, other meters and the limits of the site."""
+
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+from sqlalchemy import Connection
+
+from collector.intake.log import Log
+from collector.series import channels, raw, versions
+from collector.series.channels import Channel
+from collector.series.registers import Registers
+from collector.series.versions import Values
+from collector.vee import Series, estimate
+from collector.vee.edit.draft import Ground
+from collector.vee.edit.request import Request
+from collector.vee.localtime import layout, midnight
+from collector.vee.policy import Policy
+from collector.vee.rules.i3_second_person import Second
+from collector.vee.run import HISTORY, Run
+from collector.vee.series import HAS_VALUE, ONE_WAY, Bools, Estimate, Ints
+from shared.errors import ConfigError
+from shared.release import instant
+
+AFTER = 7 * 86_400  # what an estimate looks on [s]
+
+
+def of(connection: Connection, log: Log, request: Request) -> tuple[Ground, Second]:
+    """Return the ground of a request, and from where on it needs a second person.
+
+    Raises:
+        ConfigError: no such channel or time.
+    """
+    channel = _channel(connection, request.channel)
+    length, span = _length(connection, channel, request)
+    run = Run(connection, log, log.size(connection))
+    policy = run.policies.get((channel.site, channel.meter), Policy())
+    standing = versions.read(connection, channel.id, request.start, request.stop, length)
+    around = _Around(connection, run, channel, policy, span, length)
+    settings = run.parameters.settings(channel.site, policy.role, channel.meter, channel.quantity).get("I3", [])
+    limit = next((one.limits for one in reversed(settings) if one.since <= request.start), None)
+    made = Ground(
+        size=run.size, length=length, values=standing.values, status=standing.status,
+        flags=standing.flags.astype(np.int64), methods=_methods(standing), timezone=policy.timezone,
+        one_way=policy.kind(channel.quantity) in ONE_WAY, copied=_copied(connection, request, length),
+        day_energy=partial(_day_energy, connection, channel, policy, request, length),
+        estimate=partial(around.estimate, request),
+    )  # fmt: skip
+    return made, limit if isinstance(limit, Second) else Second()
+
+
+def _channel(connection: Connection, name: str) -> Channel:
+    found = next((one for one in channels.every(connection) if one.name == name), None)
+    if found is None:
+        raise ConfigError(f"no channel {name!r}; see: GET /v1/channels")
+    return found
+
+
+def _length(connection: Connection, channel: Channel, request: Request) -> tuple[int, tuple[int, int]]:
+    """Return the interval length that covers a request, and the span that is known of it."""
+    for length in raw.lengths(connection, channel.id):
+        span = raw.span(connection, channel.id, length)
+        fits = span is not None and span[0] <= request.start < request.stop <= span[1]
+        if span is not None and fits and not (request.start % length or request.stop % length):
+            return length, span
+    when = f"{instant(request.start)} to {instant(request.stop)}"
+    raise ConfigError(f"{channel.name}: {when} is no whole number of intervals that are known; look at its intervals")
+
+
+def _methods(standing: Values) -> list[str | None]:
+    return [standing.methods.get(code) for code in standing.method.tolist()]
+
+
+def _copied(connection: Connection, request: Request, length: int) -> tuple[Ints, Bools] | None:
+    if request.source is None:
+        return None
+    channel = _channel(connection, request.source)
+    found = versions.read(connection, channel.id, request.start, request.stop, length)
+    return found.values, HAS_VALUE[found.status]
+
+
+def _day_energy(
+    connection: Connection, channel: Channel, policy: Policy, request: Request, length: int, day: Ints
+) -> Ints:
+    """Return the energy that stands of each local day that a request touches. [counts]"""
+    where = layout(policy.timezone, request.start, length, len(day))
+    first = int(where.ordinal[0])
+    edges = [midnight(policy.timezone, first + at) for at in range(int(day[-1]) + 2)]
+    totals = []
+    for start, stop in pairwise(edges):
+        found = versions.read(connection, channel.id, start // length * length, -(-stop // length) * length, length)
+        totals.append(int(np.abs(np.where(HAS_VALUE[found.status], found.values, 0)).sum()))
+    return np.array(totals, dtype=np.int64)
+
+
+class _Around:
+    """The series around a request, for the methods that fill it."""
+
+    def __init__(
+        self, connection: Connection, run: Run, channel: Channel, policy: Policy, span: tuple[int, int], length: int
+    ) -> None:
+        self.connection, self.run, self.channel, self.policy = connection, run, channel, policy
+        self.span, self.length = span, length
+
+    def estimate(self, request: Request, method: str | None, bound: bool) -> Estimate:  # noqa: FBT001 - handed on by partial
+        """Return the span filled by a method; where not bound, its own registers count for nothing."""
+        start = max(self.span[0], (request.start - HISTORY) // self.length * self.length)
+        stop = min(self.span[1], request.stop + AFTER // self.length * self.length)
+        seen = raw.read(self.connection, self.channel.id, start, stop, self.length)
+        first, last = ((at - start) // self.length for at in (request.start, request.stop))
+        standing = versions.read(self.connection, self.channel.id, start, stop, self.length)
+        known = _bound(seen, first, last) if bound else np.zeros(seen.n + 1, dtype=np.bool_)
+        series = Series(
+            start=start, length=self.length, values=standing.values, status=standing.status,
+            timezone=self.policy.timezone, kind=self.policy.kind(self.channel.quantity),
+            rated_power=self.policy.rated_power, registers=seen.registers, registers_known=known, step=seen.step,
+            holidays=self.run.calendar.of(self.channel.site),
+            **self.run.neighbours(self.channel, self.policy, seen),
+        )  # fmt: skip
+        return estimate(series, first, last, method=method)
+
+
+def _bound(seen: Registers, first: int, last: int) -> Bools:
+    """Return the registers that bind an estimate: those of the run that holds both ends of the span."""
+    if not (seen.known[first] and seen.known[last] and seen.run[first] == seen.run[last]):
+        return np.zeros(seen.n + 1, dtype=np.bool_)
+    own: Bools = seen.known & (seen.run == seen.run[first])
+    inner = np.zeros(seen.n + 1, dtype=np.bool_)
+    inner[first + 1 : last] = True
+    return own & ~inner

@@ -1,0 +1,70 @@
+"""What a person asks for, and what would come of it. Pure values."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from shared.errors import ConfigError
+from shared.veeblob import Span
+
+Action = Literal["edit", "accept", "reject", "estimate", "copy", "undo"]
+ACTIONS: tuple[str, ...] = get_args(Action)
+#: Why; the closed list, so that changes can be counted. What exactly, the text says.
+REASONS = (
+    "meter_fault", "communication_fault", "data_error", "check_meter", "site_visit", "outage_confirmed", "test",
+    "agreed", "better_estimate", "mistaken_edit", "other",
+)  # fmt: skip
+LONGEST = 2000  # of a text [characters]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A change of the intervals [start, stop) of one channel.
+
+    Raises:
+        ConfigError: a field that an action needs is lacking, or one is no such thing; the text says which.
+    """
+
+    channel: str
+    action: Action
+    start: int  # [UTC s]
+    stop: int  # [UTC s]
+    author: str
+    reason: str
+    text: str
+    values: tuple[int, ...] = ()  # of `edit`, one an interval [counts]
+    total: int | None = None  # of `edit`: energy to be spread in the form that stands [counts]
+    method: str | None = None  # of `reject` and `estimate`; None: the one that back-tests best
+    source: str | None = None  # of `copy`: the channel to take values from
+
+    def __post_init__(self) -> None:
+        if self.action not in ACTIONS:
+            raise ConfigError(f"no action {self.action!r}; known: {', '.join(ACTIONS)}")
+        if self.reason not in REASONS:
+            raise ConfigError(f"no reason {self.reason!r}; known: {', '.join(REASONS)}")
+        if not self.text.strip() or len(self.text) > LONGEST:
+            raise ConfigError(f"say in 1 to {LONGEST} characters why {self.channel} is changed")
+        if not self.author.strip():
+            raise ConfigError("a change needs the name of the person who makes it")
+        if self.action == "edit" and bool(self.values) == (self.total is not None):
+            raise ConfigError("an edit takes either values, one an interval, or a total to be spread")
+        if self.action == "copy" and self.source is None:
+            raise ConfigError("a copy needs the channel to copy from, as dc1/gt1-check.energy_active_import")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a change would do; nothing has happened yet."""
+
+    request: Request
+    size: int  # of the log that it was drafted on
+    before: tuple[int | None, ...]  # [counts]
+    before_status: tuple[int, ...]
+    after: Span
+    moved: int  # sum of the absolute changes [counts]
+    needs_second: bool  # a second person must approve (rule I3)
+    undoes: int | None = None  # position of the change that it takes back
+
+    @property
+    def totals(self) -> tuple[int, int]:
+        """Return the energy that stands and the one that would stand; what is missing counts nothing. [counts]"""
+        return sum(value or 0 for value in self.before), sum(value or 0 for value in self.after.values)
