@@ -27,7 +27,7 @@ def is_address(text: str, schemes: tuple[str, ...]) -> bool:
 class Strict(BaseModel):
     """A table of the file: no unknown keys, no silent conversions."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class ModbusTcp(Strict):

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.keystore import tls
 from shared.errors import ConfigError, LinkDown, TrustError, WrongIdentity
@@ -22,7 +22,13 @@ _WITHIN = 10  # [s]
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-class Answer(BaseModel):
+class _Said(BaseModel):
+    """What an office says; checks are made when the first is needed, which is never in the daemon."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Answer(_Said):
     """What the collector says of an enrolment."""
 
     claim: str
@@ -32,20 +38,20 @@ class Answer(BaseModel):
     authority: str | None = None
 
 
-class Granted(BaseModel):
+class Granted(_Said):
     """A certificate, and the authority that signed it."""
 
     certificate: str
     authority: str
 
 
-class _Anchor(BaseModel):
+class _Anchor(_Said):
     """The certificate of an office's authority, not believed yet."""
 
     certificate: str
 
 
-class _Problem(BaseModel):
+class _Problem(_Said):
     """RFC 9457."""
 
     detail: str = ""

@@ -1,11 +1,10 @@
 """Reading `site.toml`: each complaint at file, line and column, all of them at once."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-import tomlkit
 from pydantic import BaseModel
 
 from agent.acquire import nodes_file
@@ -33,7 +32,7 @@ def load(path: Path) -> tuple[Site, dict[str, Profile]]:
     Raises:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
-    document = places.document(path, tomlkit.parse, f"wattseal agent init {path}")
+    document = places.document(path, _with_layout, f"wattseal agent init {path}")
     complaints: list[str] = []
     site = _with_nodes(document, document.checked(Site.model_validate, _known), complaints)
     profiles = _profiles(document, site, complaints)
@@ -50,6 +49,13 @@ def load(path: Path) -> tuple[Site, dict[str, Profile]]:
     if late:
         raise ConfigError("\n".join(late))
     return site, narrowed
+
+
+def _with_layout(source: str) -> Any:  # noqa: ANN401 - a document of tomlkit
+    """Return the text with its places; only complaints need it, and the daemon of a good file does without."""
+    import tomlkit
+
+    return tomlkit.parse(source)
 
 
 def _with_nodes(document: Document, site: Site, complaints: list[str]) -> Site:
@@ -157,6 +163,8 @@ def _overloaded(document: Document, site: Site, profiles: dict[str, Profile]) ->
 
 
 def _near(name: str, known: list[str]) -> str:
+    import difflib  # likewise
+
     close = difflib.get_close_matches(name, known, 1)
     return f" did you mean {close[0]!r}?" if close else f" known: {', '.join(known) or 'none; add a [modbus_tcp.NAME]'}"
 

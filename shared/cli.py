@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from shared import __version__
-from shared.errors import ConfigError, Fenced, TrustError, WattsealError
+from shared.errors import ConfigError, TrustError
+from shared.exits import FINDING, GOOD, USAGE, ended
 from shared.keys import load_ring
 
 if TYPE_CHECKING:
     from shared.verify import Report
-
-#: Exit codes of every command (DESIGN.md 6.3).
-GOOD, FINDING, USAGE, CONFIG = 0, 1, 2, 78
 
 ABOUT = {
     "agent": "The site gateway: poll meters, seal intervals, ship them.",
@@ -141,7 +139,11 @@ def _print(report: "Report") -> None:
 
 
 def main() -> NoReturn:
-    """Run the command; a deliberate error becomes one sentence and its exit code, never a traceback."""
+    """Run the command to its end."""
+    ended(_run)
+
+
+def _run() -> None:
     try:
         root(standalone_mode=False)
     except click.ClickException as error:
@@ -149,10 +151,3 @@ def main() -> NoReturn:
         sys.exit(USAGE)
     except click.Abort:
         sys.exit(130)
-    except (ConfigError, Fenced) as error:
-        click.echo(str(error), err=True)
-        sys.exit(CONFIG)
-    except WattsealError as error:
-        click.echo(str(error), err=True)
-        sys.exit(FINDING)
-    sys.exit(GOOD)

@@ -4,7 +4,7 @@ The style-preserving parser of the caller (tomlkit) is handed in, so that this p
 A value is replaced by a mark, the document is written out again, and the mark's offset is the place. Pure.
 """
 
-import difflib
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -35,12 +35,20 @@ def document(path: Any, parse: Callable[[str], Any], maker: str) -> "Document": 
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
+        members = tomllib.loads(source)
+    except ValueError as error:
+        raise ConfigError(_not_toml(path.name, source, parse, error)) from error
+    return Document(path.name, source, members, parse)
+
+
+def _not_toml(name: str, source: str, parse: Callable[[str], Any], refused: ValueError) -> str:
+    """Return where a text is not TOML: the style-preserving parser knows, unless it is the more lenient one."""
+    try:
         parse(source)
     except ValueError as error:
         line, column = getattr(error, "line", 1), getattr(error, "col", 0) + 1
-        said = str(error).partition(" at line ")[0]
-        raise ConfigError(f"{path.name}:{line}:{column}: not TOML: {said}") from error
-    return Document(path.name, source, parse)
+        return f"{name}:{line}:{column}: not TOML: {str(error).partition(' at line ')[0]}"
+    return f"{name}:1:1: not TOML: {refused}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,8 @@ class Document:
 
     name: str
     source: str
-    parse: Callable[[str], Any]  # tomlkit.parse: has `unwrap`, `as_string`
+    members: Mapping[str, Any]
+    parse: Callable[[str], Any]  # tomlkit.parse: has `unwrap`, `as_string`; called for complaints only
 
     def place(self, path: Path, *, key: bool = False) -> str:
         """Return `file:line:column` of a value, or of its key, or of the nearest table that is there."""
@@ -101,7 +110,7 @@ class Document:
             ConfigError: one line for each mistake, each with its place.
         """
         try:
-            return validate(self.parse(self.source).unwrap())
+            return validate(self.members)
         except ValueError as error:
             raise ConfigError("\n".join(self.complaints(getattr(error, "errors", list)(), known))) from None
 
@@ -114,6 +123,8 @@ class Document:
         subject, kind, value = self._subject(path), error["type"], error.get("input")
         name = str(path[-1]) if path else "the file"
         if kind == "extra_forbidden":
+            import difflib  # only for a complaint
+
             close = difflib.get_close_matches(name, known(path[:-1]), 1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known(path[:-1]))}"
             return f"{self.place(path, key=True)}: {subject}unknown key {name!r}; {hint}"
@@ -129,6 +140,6 @@ class Document:
         """Return which entry of a list is meant, by its id rather than its number."""
         if len(path) < 2 or not isinstance(path[1], int):
             return "".join(f"[{'.'.join(map(str, path[:-1]))}] " if len(path) > 1 else "")
-        entries = self.parse(self.source).unwrap().get(path[0], [])
+        entries = self.members.get(str(path[0]), [])
         entry = entries[path[1]] if path[1] < len(entries) else {}
         return f'{path[0]} "{entry.get("id", path[1] + 1)}": '

@@ -24,11 +24,12 @@ WITHIN = 30.0
 class Ran:
     """What a command printed, and how it ended.
 
-    It runs in this process, which is quicker, as the user ``uid``; with ``apart`` in a process of its own.
+    It runs in this process, which is quicker, as the user ``uid``; with ``apart`` in a process of its own, as does
+    what becomes the daemon.
     """
 
     def __init__(self, *arguments: str, apart: bool = False, uid: int = 0) -> None:
-        self.code, self.out, self.err = (_apart if apart else _here)(arguments, uid)
+        self.code, self.out, self.err = (_apart if apart or _is_daemon(arguments) else _here)(arguments, uid)
         assert "Traceback" not in self.err + self.out
 
     @property
@@ -79,6 +80,10 @@ def enrol(file: str) -> LittleCollector:
     return collector
 
 
+def _is_daemon(arguments: Sequence[str]) -> bool:
+    return arguments[0] == "run" and not {"--once", "--help"} & set(arguments)
+
+
 def _apart(arguments: Sequence[str], _uid: int) -> tuple[int, str, str]:
     done = subprocess.run([*WATTSEAL, "agent", *arguments], capture_output=True, text=True, timeout=WITHIN, check=False)
     return done.returncode, done.stdout, done.stderr
@@ -106,10 +111,12 @@ def _here(arguments: Sequence[str], uid: int) -> tuple[int, str, str]:
 class Running(subprocess.Popen[str]):
     """An agent as a process of its own."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, **more: str) -> None:
         self.log = Path(file).with_name("agent.log")
         with self.log.open("a", encoding="utf-8") as log:
-            super().__init__([*WATTSEAL, "agent", "run", file], stdout=log, stderr=log, text=True)
+            super().__init__(
+                [*WATTSEAL, "agent", "run", file], stdout=log, stderr=log, text=True, env=os.environ | more
+            )
 
     def said(self) -> str:
         """Return its log so far."""
@@ -117,8 +124,9 @@ class Running(subprocess.Popen[str]):
 
 
 @contextmanager
-def running(file: str) -> Iterator[Running]:
-    agent = Running(file)
+def running(file: str, **more: str) -> Iterator[Running]:
+    """Give a running agent, with these variables in its environment beside our own."""
+    agent = Running(file, **more)
     try:
         yield agent
         agent.send_signal(signal.SIGTERM)

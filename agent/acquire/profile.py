@@ -1,6 +1,5 @@
 """Profiles: found by name among the product's own and a person's directories, read and checked."""
 
-import difflib
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -45,6 +44,8 @@ def find_profile(name: str, directories: Sequence[Path] = ()) -> Profile:
     """
     files = _files(directories)
     if name not in files:
+        import difflib  # only for a complaint
+
         close = difflib.get_close_matches(name, files, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ConfigError(f"no profile {name!r}; known: {', '.join(sorted(files))}{hint}")

@@ -41,7 +41,7 @@ _PRINTED = (range(30_001, 40_000), range(40_001, 50_000))
 class Strict(BaseModel):
     """A table without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 def fraction(text: str) -> str:

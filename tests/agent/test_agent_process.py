@@ -25,6 +25,20 @@ def test_status_and_export_work_while_the_daemon_runs_and_a_second_daemon_does_n
     assert all(json.loads(line)["event"] for line in agent.said().splitlines())
 
 
+def test_the_daemon_is_the_same_process_without_what_only_commands_need(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    enrol(file)
+    spy = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=open({out!r}, 'w')))"
+    (tmp_path / "sitecustomize.py").write_text(spy.format(out=str(tmp_path / "modules")), encoding="utf-8")
+    with running(file, PYTHONPATH=str(tmp_path)) as agent:
+        until(lambda: "batches_sealed" in agent.said(), agent)
+        words = Path(f"/proc/{agent.pid}/cmdline").read_bytes().split(b"\0")  # the service manager knows this process
+        assert words[-4:-1] == [b"-m", b"agent", file.encode()]
+    loaded = (tmp_path / "modules").read_text(encoding="utf-8").split()
+    assert {"agent.daemon", "pydantic", "paho.mqtt.client"} <= set(loaded)
+    assert not {"click", "tomlkit", "sqlite_utils", "asyncua", "httpx", "serial"} & set(loaded)
+
+
 def test_a_killed_agent_starts_again_and_the_chain_goes_on(tmp_path: Path) -> None:
     file = write(tmp_path)
     collector = enrol(file)

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
-from pymodbus.transport.serialtransport import create_serial_connection
-
 from agent.acquire.drivers import modbus_frame as frame
 from agent.acquire.drivers.base import Unreachable
 from agent.acquire.drivers.modbus_frame import Asked, Misfit, Question
@@ -320,6 +318,8 @@ async def _datagrams(host: str, port: int, line: Callable[[], Line]) -> object:
 
 
 async def _serial(device: str, baudrate: int, parity: Parity, stop_bits: int, line: Callable[[], Line]) -> object:
+    from pymodbus.transport.serialtransport import create_serial_connection  # only where there is a serial line
+
     loop = asyncio.get_running_loop()
     opened = await create_serial_connection(loop, line, device, baudrate, 8, parity[0].upper(), stop_bits, 0)
     await asyncio.sleep(0)  # it calls `connection_made` a moment later
