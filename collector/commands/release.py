@@ -1,4 +1,4 @@
-"""`release make | list | show | export | diff | withdraw | evidence`: the hand-off to settlement."""
+"""`release make | list | show | export | diff | proposals | withdraw | evidence`: the hand-off to settlement."""
 
 import json
 import sys
@@ -115,6 +115,26 @@ def diff(file: Path, older: str, newer: str, *, as_json: bool) -> None:
     lines = [f"{row['point']:20} {row['start']}  {row['old']} -> {row['new']}" for row in rows]
     say({"rows": rows}, "\n".join(lines) or "no difference", as_json=as_json)
     sys.exit(1 if rows else 0)
+
+
+@release.command()
+@takes()
+@as_json
+def proposals(file: Path, *, as_json: bool) -> None:
+    """Say which finals would come out otherwise now, row by row; exit 1 when any would."""
+    from dataclasses import asdict
+
+    from collector.settle.proposals import proposals
+
+    with parts(file) as found, found.store.read() as connection:
+        proposed = proposals(connection, found.log)
+    lines = []
+    for one in proposed:
+        lines.append(f"{one.release_id}: {len(one.rows)} rows, {', '.join(f'{k} {v:+}' for k, v in one.delta.items())}")
+        lines += [f"  {row['point']:20} {row['start']}  {row['old']} -> {row['new']}" for row in one.rows[:20]]
+    members = {"proposals": [asdict(one) | {"delta": one.delta} for one in proposed]}
+    say(members, "\n".join(lines) or "every final would come out the same", as_json=as_json)
+    sys.exit(1 if proposed else 0)
 
 
 @release.command()

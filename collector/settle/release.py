@@ -288,6 +288,12 @@ def kept(row: Mapping[str, Any]) -> Made:
     )  # fmt: skip
 
 
+def rows_now(connection: Connection, log: Log, made: Made) -> list[Row]:
+    """Return the rows that a standing release would have if it were made now; nothing is written."""
+    points = tuple(manifest_of(made)["points"])
+    return _draft(connection, log, Request(made.start, made.stop, "final", points, made.party)).rows()
+
+
 def fetch(connection: Connection, release_id: str) -> Made:
     """Return a release by its id.
 
