@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from collector.commands.arguments import as_json, parts, say, takes
+from collector.commands.arguments import as_json, parts, say, seconds, takes
 from collector.commands.edit import approve, edit, history, undo
 
 
@@ -16,13 +16,20 @@ def vee() -> None:
 
 @vee.command()
 @takes()
+@click.option(
+    "--again-from", "again", callback=seconds, help="Judge anew from here on, and estimate with what is known now."
+)
 @as_json
-def run(file: Path, *, as_json: bool) -> None:
+def run(file: Path, *, again: int | None, as_json: bool) -> None:
     """Bring validation and estimation up to the end of the ledger."""
     from collector.vee.run import catch_up
 
+    def told(done: int, of: int) -> None:
+        if not as_json:
+            click.echo(f"{done} of {of} channels judged", err=True)
+
     with parts(file) as found:
-        done = catch_up(found.store, found.log, found.clock)
+        done = catch_up(found.store, found.log, found.clock, again=again, told=told)
     members = {
         "position": done.position,
         "channels": done.channels,

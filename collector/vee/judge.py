@@ -42,6 +42,7 @@ class Around:
     neighbours: Callable[[], Mapping[str, Any]] = dict
     #: Gives the official method from a second on, None where the back-test is to choose. [UTC s]
     official: Callable[[int], str | None] = lambda _: None
+    anew: bool = False  # estimates that stand are made again
 
 
 NOTHING = Around()
@@ -199,7 +200,7 @@ def _close(
     total = int(seen.registers[stop] - seen.registers[start]) if same_run else None
     gap = slice(start, stop)
     within = seen.known & (seen.run == seen.run[start]) if same_run else np.zeros(seen.n + 1, dtype=np.bool_)
-    if _stands(standing, seen, gap, within):
+    if not view.around.anew and _stands(standing, seen, gap, within):
         _keep(verdict, standing, gap)
         return
     try:

@@ -5,7 +5,7 @@ nothing changed; what a record commits to is a blob that anyone can hash.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -32,9 +32,15 @@ from shared.clock import Clock
 from shared.status import Status
 from shared.veeblob import Span
 
+
+def _quiet(done: int, of: int) -> None:
+    """Tell nobody."""
+
+
 NAME = "vee"
 MADE_BY = "vee/1"
 HISTORY = 56 * 86_400  # what estimates look back on [s]
+TOGETHER = 64  # channels that are judged in one transaction
 #: Spans longer than this are written in several lines. [intervals]
 MOST = 8192
 
@@ -49,24 +55,53 @@ class Done:
     findings: int
 
 
-def catch_up(store: Store, log: Log, clock: Clock) -> Done:
+def catch_up(
+    store: Store, log: Log, clock: Clock, *, again: int | None = None, told: Callable[[int, int], None] = _quiet
+) -> Done:  # fmt: skip
     """Return what was done to bring series and versions up to the end of the ledger.
 
+    Channels are judged a few at a time, each few in a transaction of its own, so that batches go on coming in between;
+    after a crash those that were done are found unchanged and the rest follows.
+
+    Args:
+        store: The database.
+        log: The log.
+        clock: For the time of records.
+        again: Everything from here on is judged anew, and estimates are made with what is known now. [UTC s]
+        told: Is told after each few how many channels are done, and of how many.
+
     Raises:
-        StoreError: the database refuses; nothing of this run has happened.
+        StoreError: the database refuses; what was done before it stands.
     """
     while project.catch_up(store).stop < _size(store, log):
         pass
     with store.write() as connection:
         first, stop = _cursor(connection, NAME), _cursor(connection, project.NAME)
-        if first >= stop:
+        if first >= stop and again is None:
             return Done(stop, 0, 0, 0)
-        run = Run(connection, log, stop)
-        for channel, length, dirty in list(run.touched(first)):
+        todo = list(Run(connection, log, stop, again).touched(first))
+    done = Done(stop, 0, 0, 0)
+    for at in range(0, len(todo), TOGETHER):
+        done = _judged(store, log, clock, done, todo[at : at + TOGETHER], again)
+        told(min(at + TOGETHER, len(todo)), len(todo))
+    with store.write() as connection:
+        newest = max(_cursor(connection, NAME), stop)
+        connection.execute(update(cursor).where(cursor.c.name == NAME).values(position=newest))
+    return done
+
+
+def _judged(
+    store: Store, log: Log, clock: Clock, done: Done, some: Sequence[tuple[Channel, int, int]], again: int | None
+) -> Done:  # fmt: skip
+    with store.write() as connection:
+        _cursor(connection, NAME)  # one run at a time
+        run = Run(connection, log, done.position, again)
+        for channel, length, dirty in some:
             run.judge(channel, length, dirty)
         run.write(clock.wall())
-        connection.execute(update(cursor).where(cursor.c.name == NAME).values(position=stop))
-    return Done(stop, run.channels, len(run.spans), run.findings)
+    return Done(
+        done.position, done.channels + run.channels, done.versions + len(run.spans), done.findings + run.findings
+    )
 
 
 def _size(store: Store, log: Log) -> int:
@@ -85,8 +120,8 @@ def _cursor(connection: Connection, name: str) -> int:
 class Run:
     """One run over the channels that new leaves have touched."""
 
-    def __init__(self, connection: Connection, log: Log, size: int) -> None:
-        self.connection, self.log, self.size = connection, log, size
+    def __init__(self, connection: Connection, log: Log, size: int, again: int | None = None) -> None:
+        self.connection, self.log, self.size, self.again = connection, log, size, again
         self.policies, self.parameters = policies(connection, size), parameters_log.read(connection, size)
         self.calendar = calendar.read(connection, size)
         self.around = Surroundings(connection, size, self.parameters)
@@ -109,6 +144,7 @@ class Run:
             *suspects.touched(self.connection, first).items(),
             *self._set_anew(first),
             *authored.touched(self.connection, first).items(),
+            *self._all_again(),
         ):
             dirty[key] = min(start, dirty.get(key, start))
         self._beside(dirty, known)
@@ -127,6 +163,15 @@ class Run:
         for row in self.connection.execute(query.group_by(raw_segment.c.channel_id, raw_segment.c.length)):
             if since is not None and row[3] > since:
                 yield (row.channel_id, row.length), max(int(row.start), since)
+
+    def _all_again(self) -> Iterator[tuple[tuple[int, int], int]]:
+        """Give every channel that has something from where on all is to be judged anew."""
+        stop = func.max(raw_segment.c.start + raw_segment.c.n * raw_segment.c.length)
+        query = select(raw_segment.c.channel_id, raw_segment.c.length, func.min(raw_segment.c.start), stop)
+        rows = self.connection.execute(query.group_by(raw_segment.c.channel_id, raw_segment.c.length)).all()
+        for number, length, start, end in rows if self.again is not None else ():
+            if self.again is not None and end > self.again:
+                yield (number, length), max(int(start), self.again // length * length)
 
     def _beside(self, dirty: dict[tuple[int, int], int], known: dict[int, Channel]) -> None:
         """Add the channels whose findings look at those that have something new: main meters, nodes, siblings."""
@@ -154,6 +199,7 @@ class Run:
             self.around.of(channel, policy, seen, first), settings, self.calendar.of(channel.site),
             partial(self.neighbours, channel, policy, seen),
             partial(self.parameters.method, channel.site, policy.role, channel.meter, channel.quantity),
+            anew=self.again is not None,
         )  # fmt: skip
         verdict = judge(seen, standing, policy, channel.quantity, first, torn, doubted, around)
         for begin, end in _changed(verdict, standing, positions, first):

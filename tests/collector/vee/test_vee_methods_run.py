@@ -6,10 +6,12 @@ from datetime import date
 import pytest
 from sqlalchemy import select
 
+from collector.series import channels, versions
 from collector.store.schema import blob
 from collector.vee import calendar
 from collector.vee.calendar import Calendar
 from collector.vee.parameters import Check, Official, Parameters, Which
+from collector.vee.run import TOGETHER, catch_up
 from shared import veeblob
 from shared.batch import Config
 from shared.veeblob import Span
@@ -141,3 +143,34 @@ def test_a_holiday_takes_sundays_for_its_gap(line: Line, *, holiday: bool) -> No
     days_used = inputs["days"]["2026-03-24"]
     assert all(date.fromisoformat(one).weekday() == (6 if holiday else 1) for one in days_used)
     assert days_used
+
+
+def test_estimates_are_made_again_with_what_is_known_now(line: Line) -> None:
+    """At first nothing lies behind the gap but its end; later a whole pattern does."""
+    gap(line)
+    before, size = line.read(8), line.size()
+    put(line, Parameters(officials=(Official(T0 + 86_400 * 365, Which("dc1"), "eei"),)))
+    assert line.read(8) == before
+    beside(line, "gt1-check", LEVELS, quantity="energy_active_export")
+    put(line, Parameters(checks=(Check("dc1", "gt1-rev", T0 + 86_400 * 365, "gt1-check"),)))
+    assert line.read(8) == before
+    told: list[tuple[int, int]] = []
+    done = catch_up(
+        line.centre.store, line.centre.log, line.centre.clock, again=T0, told=lambda *counts: told.append(counts)
+    )
+    assert done.channels == 2
+    assert told == [(2, 2)]
+    assert sum(one or 0 for one in line.read(8)[0]) == sum(HALL) * 1000
+    assert line.read(8, size) == before
+
+
+def test_channels_are_judged_a_few_at_a_time_and_none_is_left(line: Line) -> None:
+    for at in range(TOGETHER + 2):
+        line.centre.take(line.agent.seal("intervals", reads(T0, LEVELS, meter=f"m{at}")))
+    told: list[tuple[int, int]] = []
+    catch_up(line.centre.store, line.centre.log, line.centre.clock, told=lambda *counts: told.append(counts))
+    assert told == [(TOGETHER, TOGETHER + 2), (TOGETHER + 2, TOGETHER + 2)]
+    with line.centre.store.read() as connection:
+        assert len(channels.every(connection)) == TOGETHER + 2
+        for one in channels.every(connection):
+            assert versions.read(connection, one.id, T0, T0 + 2400, 300).values.tolist() == [v * 1000 for v in HALL]
