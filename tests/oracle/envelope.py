@@ -124,14 +124,14 @@ def _meter_clock(row: Row) -> Iterator[Found]:
     hard = min(180, row.length) * 1_000_000
     yield from found("B2", "E", [one > hard for one in off], off, hard)
     yield from found("B2", "W", [5_000_000 < one <= hard for one in off], off, 5_000_000)
-    lag = DAY // row.length
+    lag = 3 * DAY // row.length
     drift = [0] * row.n
     for slot in range(lag, row.n):
         now, then = ahead[slot], ahead[slot - lag]
         if now is not None and then is not None:
             drift[slot] = abs(now - then)
-    moved = [one > 1_000_000 and other <= 5_000_000 for one, other in zip(drift, off, strict=True)]
-    yield from found("B2", "W", moved, drift, 1_000_000)
+    moved = [one > 3_000_000 and other <= 5_000_000 for one, other in zip(drift, off, strict=True)]
+    yield from found("B2", "W", moved, drift, 3_000_000)
 
 
 def gaps(row: Row) -> Iterator[Found]:

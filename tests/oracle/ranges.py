@@ -10,7 +10,7 @@ DAY = 86_400
 
 
 def ranges(row: Row) -> Iterator[Found]:
-    """Give what rules E1 and E5 to E8 find."""
+    """Give what rules E1 and E5 to E9 find."""
     values, kind, series = row.values, row.series.kind, row.series
     if kind in ("load", "generation"):
         negative = [known and value < 0 for known, value in zip(row.every, values, strict=True)]
@@ -26,6 +26,18 @@ def ranges(row: Row) -> Iterator[Found]:
         most = row.rated(5, 1000)
         yield from found("E6", "W", [one is not None and one > most for one in export], export, most)
     yield from _reactive(row)
+    for first, stop in runs([known and value == 0 for known, value in zip(row.read, values, strict=True)]):
+        if first == 0 or stop + 1 >= row.n or not (row.read[first - 1] and row.read[stop] and row.read[stop + 1]):
+            continue
+        before, jump, after = (abs(values[at]) for at in (first - 1, stop, stop + 1))
+        elsewhere = sum(known and value == 0 for known, value in zip(row.read, values, strict=True)) - (stop - first)
+        energy = (before + after) * (stop - first + 1) // 2
+        fits = jump * 100 <= energy * 250 and energy * 100 <= jump * 250
+        if elsewhere * 1000 > sum(row.read) * 50 or (not fits and row.series.kind in ("load", "generation")):
+            continue
+        most = max(max(before, after) // 100 * 150, 20 * series.step, row.rated(2, 100))
+        if before > 0 and jump > most:
+            yield "E9", "W", first, stop + 1, jump, most
 
 
 def limit(row: Row) -> Iterator[Found]:

@@ -99,6 +99,7 @@ class World:
         self.values[self.some(self.dirt / 8)] = 10**15
         for _ in range(max(1, int(self.dirt * 40))):
             first, length = int(self.chance.integers(0, self.n)), int(self.chance.integers(1, 20))
+            self.values[first + length : first + length + 1] += self.values[first : first + length].sum()
             self.values[first : first + length] = self.chance.choice([0, 0, self.scale // 3])
         if self.seed % 5 == 3:
             self.values[-2 * DAY // self.length :] *= 3

@@ -19,6 +19,7 @@ class MeterClock(Limits):
     warn_s: int = 5
     fail_s: int = 180  # or one interval, if that is shorter
     drift_ms: int = 1000  # a day
+    drift_days: int = 3  # over which it is looked at: many meters tell whole seconds
 
 
 @RULES.add("B2", "E", limits=MeterClock, needs=("meter",), sources=EVERY)
@@ -31,11 +32,11 @@ def meter_clock(block: Block, limit: MeterClock) -> Iterator[Marks]:
     text = "The meter's clock was {off} s off the gateway's for {many} from {when}."
     yield _off(text, "E", off > hard, off, hard)
     yield _off(text, "W", (off > soft) & (off <= hard), off, soft)
-    lag = DAY // block.length
+    lag, bound = limit.drift_days * DAY // block.length, limit.drift_ms * limit.drift_days * 1000
     drift = np.zeros_like(off)
     drift[:, lag:] = np.where(known[:, lag:] & known[:, :-lag], np.abs(ahead[:, lag:] - ahead[:, :-lag]), 0)
-    text = "The meter's clock has moved by {off} s within a day, for {many} from {when}."
-    yield _off(text, "W", (drift > limit.drift_ms * 1000) & (off <= soft), drift, limit.drift_ms * 1000)
+    text = f"The meter's clock has moved by {{off}} s within {limit.drift_days} days, for {{many}} from {{when}}."
+    yield _off(text, "W", (drift > bound) & (off <= soft), drift, bound)
 
 
 def _off(text: str, severity: Severity, mask: Bools, off: Ints, limit: int) -> Marks:

@@ -104,9 +104,10 @@ def test_b2_the_meters_clock() -> None:
 
 
 def test_b2_a_clock_that_drifts() -> None:
-    ahead = [0] * 24 + [1_000_000] * 12 + [1_000_001] * 12
-    series = made([1] * 48, length=3600, clocks=Clocks(meter=numbers(*ahead)))
-    assert seen(series, "B2") == [("W", 36, 48, 1_000_001, 1_000_000)]
+    """More than a second a day, over three days."""
+    ahead = [0] * 72 + [3_000_000] * 12 + [3_000_001] * 12
+    series = made([1] * 96, length=3600, clocks=Clocks(meter=numbers(*ahead)))
+    assert seen(series, "B2") == [("W", 84, 96, 3_000_001, 3_000_000)]
 
 
 def test_b3_short_and_long_intervals() -> None:

@@ -82,6 +82,16 @@ def test_e8_apparent_energy() -> None:
         assert seen(made([400], siblings=siblings), "E8") == found
 
 
+def test_e9_a_register_that_stood_still_and_caught_up() -> None:
+    """150 % of the larger neighbour, at least twenty steps."""
+    assert seen(made([90, 0, 0, 151, 100]), "E9") == [("W", 1, 4, 151, 150)]
+    assert seen(made([90, 0, 0, 150, 100]), "E9") == []
+    assert seen(made([0, 0, 151, 100]), "E9") == []  # nothing flowed before: it begins
+    assert seen(made([90, 0, 0, 151]), "E9") == []  # nobody knows what comes after
+    assert seen(made([9, 0, 0, 20, 10]), "E9") == []
+    assert seen(made([-100, 0, -151, -100], kind="net"), "E9") == [("W", 1, 3, 151, 150)]
+
+
 def test_f2_a_step_against_the_last_value() -> None:
     """Example E41: 20 to 100 is +400 %; 20 to 80 is exactly 300 %."""
     assert seen(made([20, 100]), "F2") == [("W", 1, 2, 80, 60)]
