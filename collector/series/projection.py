@@ -7,6 +7,7 @@ says what time it was (`retimed`). What is labelled in the future of its arrival
 a clock.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, delete, insert, select
 from collector.intake import adopt
 from collector.intake.authentic import printable
 from collector.intake.log import Entry
-from collector.series import blocks, findings, labels, meters, raw, retimed, seams, suspects
+from collector.series import anchors, blocks, findings, labels, meters, raw, retimed, seams, suspects
 from collector.series import early as wait
 from collector.series.channels import RANKS, Numbers
 from collector.series.early import Early
@@ -157,6 +158,11 @@ class Projection:
         if not all(batches.NAME.match(block.meter) for block in body.blocks):
             raise Malformed("a block names no meter")
         by = retiming.anchor(batch.clock)
+        if by is None and only is not None:
+            later = anchors.since(self.connection, entry.position, since)
+            if later is not None and retiming.off(body, later[1]) is not None:
+                self._place(self._taken(entry, batch, body, since), only, later[1])
+                return
         if by is None and only is None:
             row = {"position": entry.position, "agent": batch.agent, "boot": batch.boot}
             self.connection.execute(insert(unsure).values(**row))
@@ -183,9 +189,9 @@ class Projection:
     def _taken(self, entry: Entry, batch: Batch, body: Intervals, since: int) -> _Taken:
         return _Taken(entry, batch, body, since, BEHIND if self.overtaken.holds(entry) else 0)
 
-    def _place(self, one: _Taken, only: str | None = None) -> None:
-        """Put a batch where its labels, or the anchor that it was sealed with, say."""
-        by = _own_anchor(one.batch, one.body)
+    def _place(self, one: _Taken, only: str | None = None, by: Anchor | None = None) -> None:
+        """Put a batch, or one meter of it, where its labels say, or an anchor: that it was sealed with, or a later."""
+        by = by or _own_anchor(one.batch, one.body)
         for block in one.body.blocks:
             if only in (None, block.meter):
                 self._block(one, block, by)
@@ -195,7 +201,7 @@ class Projection:
         for position in positions:
             for entry, batch, body in self._again(position):
                 word = replace(batch, clock=replace(batch.clock, status="I")) if doubted else batch
-                self._place(self._taken(entry, word, body, since))
+                self._place(self._taken(entry, word, body, since), by=_own_anchor(batch, body))
         self._waits_no_longer(agent, positions, since)
 
     def _waits_no_longer(self, agent: str, positions: Sequence[int], since: int) -> None:
@@ -209,12 +215,16 @@ class Projection:
 
     def _again(self, position: int) -> Iterator[tuple[Entry, Batch, Intervals]]:
         """Give a batch of intervals that was taken before."""
-        for entry in entries(self.connection, position, position + 1):
-            if entry.text is None:
-                continue
-            found = batches.decode(envelope.payload(envelope.apart(entry.text)))
+        for entry, found in self._decoded(position):
             if isinstance(found.body, Intervals):
                 yield entry, found, found.body
+
+    def _decoded(self, position: int) -> Iterator[tuple[Entry, Batch]]:
+        """Give a batch that was taken before, as far as this version can read it and its bytes are kept."""
+        for entry in entries(self.connection, position, position + 1):
+            with contextlib.suppress(Malformed):
+                if entry.text is not None:
+                    yield entry, batches.decode(envelope.payload(envelope.apart(entry.text)))
 
     def _retime_boot(self, entry: Entry, batch: Batch, by: Anchor, since: int) -> None:
         """Put what was sealed without a right clock where an anchor of the same boot says that it was."""
@@ -308,9 +318,10 @@ class Projection:
         )  # fmt: skip
         rows = self.connection.execute(waiting.order_by(finding.c.position, finding.c.id)).all()
         findings.resolve(self.connection, [row.id for row in rows], position)
-        for row in rows:
-            for entry in entries(self.connection, row.position, row.position + 1):
-                self._batch(entry, entry.text or "", position, only=row.meter)
+        for place, meter in dict.fromkeys((row.position, row.meter) for row in rows):
+            for entry in entries(self.connection, place, place + 1):
+                if entry.text is not None:
+                    self._batch(entry, entry.text, position, only=meter)
 
     def _adopt(self, adopted: adopt.Adopted, position: int) -> None:
         """Let in what was kept out of an epoch that a person has adopted, or of its fork."""

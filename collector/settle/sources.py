@@ -10,10 +10,11 @@ import numpy as np
 from sqlalchemy import Connection, bindparam, insert, select
 
 from collector.intake.log import Log
+from collector.series import anchors, raw
 from collector.series import channels as names
-from collector.series import raw
 from collector.series import versions as series
 from collector.series.codec import Ints
+from collector.series.registers import Registers
 from collector.settle.rows import Channel
 from collector.store.schema import blob, finding, ledger, ledger_bytes, version_segment
 from shared import envelope, master, veil
@@ -182,7 +183,15 @@ class Evidence:
             found += _reach(start + places * length, seen.positions[places], length)
             moved = np.flatnonzero(seen.known & ((seen.flags & int(Mark.RETIMED)) != 0))
             found += _reach(start + moved * length, seen.since[moved], length)  # the anchors that said when it was
+            told = self._anchors(seen, moved)
+            found += _reach(start + moved[told >= 0] * length, told[told >= 0], length)
         return found
+
+    def _anchors(self, seen: Registers, moved: Ints) -> Ints:
+        """Return where the anchors stand of boundaries that a record let in later; -1 where none did."""
+        pairs = list(zip(seen.positions[moved].tolist(), seen.since[moved].tolist(), strict=True))
+        told = {pair: anchors.behind_record(self.connection, *pair) for pair in set(pairs)}
+        return np.array([-1 if (at := told[pair]) is None else at for pair in pairs], np.int64)
 
 
 def _reach(times: Ints, positions: Ints, length: int) -> list[tuple[int, int, int]]:

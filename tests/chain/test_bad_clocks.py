@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.series import project
+from collector.series import findings, meters, project
 from collector.store.engine import Store
 from shared.clock import US
 from shared.status import Status
@@ -95,6 +95,31 @@ def test_a_clock_that_is_set_while_the_agent_is_down(line: Office, ahead: float)
     gateway.right()(None)
     gateway.run(1500)
     law_of_the_land(line, gateway)
+
+
+@on_sqlite
+@pytest.mark.parametrize("ahead", [-3600, 3600, 47.3])
+def test_a_clock_that_was_put_right_before_a_person_assigned_the_meter(line: Office, ahead: float) -> None:
+    assign(line, "dc1-gw9")
+    gateway = line.gateway().measures("a", load(6))
+    gateway.off(ahead)(None)
+    gateway.run(50 + 1810, gateway.right(), 1500)
+    line.take()
+    with line.centre.store.read() as connection:
+        assert {one.rule for one in findings.read(connection)} == {"A3"}
+    assign(line, "dc1-gw1")
+    line.take()
+    start, _ = line.extent()
+    _, report = line.release(start, start + 900)  # the anchor is of a batch beyond it
+    assert report.failures == []
+    law_of_the_land(line, gateway, phase=bool(ahead % 300))
+
+
+def assign(line: Office, agent: str) -> None:
+    """Let a person say whose the meter is."""
+    body = meters.body([("dc1", "a", (agent,), 0)])
+    with line.centre.store.write() as connection:
+        line.centre.log.record(connection, "meters", body, by="anna", now=line.centre.clock.wall())
 
 
 @on_sqlite

@@ -112,6 +112,27 @@ def test_a_clock_that_was_right_all_the_time_changes_nothing(centre: Centre) -> 
     assert Flags(int(interval_flags(found)[0])) == Flags.UNSYNCHRONISED
 
 
+def test_a_meter_that_is_assigned_after_the_anchor_comes_in_at_its_true_time(centre: Centre) -> None:
+    """A gateway that replaces another one begins without a clock; a person assigns its meter a day later."""
+    old, new = centre.agent("dc1-gw1"), centre.agent("dc1-gw2")
+    old.seal("intervals", reads(START - 2 * L, [980, 990, 1000]))
+    wrong(new, meant(START, [1000, 1010, 1025], START - 3600), -3600)
+    wrong(new, meant(START + 2 * L, [1025, 1065], START - 3600 + 2 * L), -3600)
+    right(new, START + 4 * L)
+    project(centre, *old.texts, *new.texts)
+    before = centre.clock.wall()
+    assert numbers(registers(centre, START, 3)) == [None] * 3
+    body = meters.body([("dc1", "gt1-rev", ("dc1-gw2", "dc1-gw1"), 0)])
+    with centre.store.write() as connection:
+        position = centre.log.record(connection, "meters", body, by="anna", now=before)
+    project(centre)
+    assert numbers(registers(centre, START, 3)) == [10_000, 15_000, 40_000]
+    assert numbers(registers(centre, START - 3600, 3)) == [None] * 3
+    assert numbers(registers(centre, START, 3, as_of=position)) == [None] * 3
+    with centre.store.read() as connection:
+        assert findings.read(connection) == []
+
+
 def test_an_anchor_of_another_boot_says_nothing(centre: Centre) -> None:
     agent = centre.agent()
     wrong(agent, meant(START, [1000, 1010], START - 3600), -3600)
