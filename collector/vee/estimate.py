@@ -5,7 +5,7 @@ be estimated is refused, and the caller leaves the gap missing. Order and prior:
 section 1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,10 +76,12 @@ def _chosen(seen: Frame, view: Window, known: Constraint) -> _Choice:
     """Return another meter's word where there is one, else the best by prior and back-test, else what is left."""
     prior = SHORT_PRIOR if _short(seen, view) else LONG_PRIOR
     made = _witness(seen, view) or _applicable(seen, view, prior)
+    if "linear" not in made and prior is SHORT_PRIOR:
+        made |= _applicable(seen, view, ("like_day_avg",))  # an end cannot be used (California 4.1)
     if not made:
         return _last_resort(seen, view, known)
     trials = {name: _tried(seen, view, shapes, known) for name, shapes in made.items()}
-    method, expected = best(trials, prior | dict.fromkeys(WITNESSES, 1.0), _weights(seen, view))
+    method, expected = best(trials, LONG_PRIOR | prior | dict.fromkeys(WITNESSES, 1.0), _weights(seen, view))
     medians = {name: format(error, ".4g") for name, one in trials.items() if (error := _error(one)) is not None}
     inputs = made[method].inputs | {
         "back_tests": len(view.gaps.firsts) - 1, "back_test_errors": medians,
@@ -87,7 +89,7 @@ def _chosen(seen: Frame, view: Window, known: Constraint) -> _Choice:
     }  # fmt: skip
     if (error := _error(trials[method])) is not None and error > DOUBTFUL:
         inputs["doubtful"] = "no method foretells this channel well; look for a second source"
-    return _Choice(method, made[method].values[0], inputs | _beside(seen, view, known), trials[method])
+    return _Choice(method, made[method].values[0], inputs | _beside(seen, view, known, made), trials[method])
 
 
 def _witness(seen: Frame, view: Window) -> dict[str, Shapes]:
@@ -101,13 +103,13 @@ def _weights(seen: Frame, view: Window) -> Floats:
     return np.where(types[1:] == types[0], 1.0, OTHER_DAYS)
 
 
-def _beside(seen: Frame, view: Window, known: Constraint) -> dict[str, object]:
+def _beside(seen: Frame, view: Window, known: Constraint, made: Mapping[str, Shapes]) -> dict[str, object]:
     """Return the energy that the prescribed method would have given. [counts]"""
-    shapes = ESTIMATORS.get(PRESCRIBED).work(seen, view)
-    if not shapes.usable[0]:
-        return {"prescribed": {"method": PRESCRIBED, "energy": None}}
-    energy = sum(fill(shapes.values[0], known, one_way=seen.series.one_way).tolist())
-    return {"prescribed": {"method": PRESCRIBED, "energy": energy}}
+    shapes = made.get("linear" if _short(seen, view) else "like_day_avg") or ESTIMATORS.get(PRESCRIBED).work(seen, view)
+    energy = known.total
+    if energy is None and shapes.usable[0]:
+        energy = round(float(shapes.values[0].sum()))
+    return {"prescribed": {"method": PRESCRIBED, "energy": energy if shapes.usable[0] else None}}
 
 
 def _short(seen: Frame, view: Window) -> bool:

@@ -15,7 +15,7 @@ def fit(rest: Floats, features: Floats, days: Ints, touched: Bools, penalties: t
     Args:
         rest: What is to be explained, NaN where unknown. [rows x slots]
         features: Zero where unknown. [rows x slots x features]
-        days: The local day of each row. [rows]
+        days: The local day of each row, never falling. [rows]
         touched: Days that each gap touches. [gaps x days]
         penalties: Those to choose from.
     """
@@ -23,8 +23,10 @@ def fit(rest: Floats, features: Floats, days: Ints, touched: Bools, penalties: t
     z, y = np.where(known[:, :, None], features, 0.0), np.where(known, rest, 0.0)
     power = np.zeros((touched.shape[1], z.shape[2], z.shape[2]))
     shared = np.zeros((touched.shape[1], z.shape[2]))
-    np.add.at(power, days, z.transpose(0, 2, 1) @ z)
-    np.add.at(shared, days, np.einsum("rsf,rs->rf", z, y))
+    distinct, first = np.unique(days, return_index=True)
+    if len(distinct):
+        power[distinct] = np.add.reduceat(z.transpose(0, 2, 1) @ z, first, axis=0)
+        shared[distinct] = np.add.reduceat((y[:, None, :] @ z)[:, 0, :], first, axis=0)
     penalty = penalties[0] if len(penalties) == 1 else _foretelling(power, shared, penalties)
     without = touched.astype(np.float64)
     own = power.sum(axis=0) - np.tensordot(without, power, axes=1)

@@ -6,7 +6,7 @@ from collector.vee.estimators import likeness, regression
 from collector.vee.frame import Frame, Window
 from collector.vee.series import Bools, Floats, Ints
 
-WINDOWS = 4_000  # that the weights are fitted on, at most
+WINDOWS = 600  # that the weights are fitted on, at most
 
 
 def told(seen: Frame, view: Window, chosen: Bools) -> tuple[Floats, Floats]:
@@ -29,7 +29,7 @@ def told(seen: Frame, view: Window, chosen: Bools) -> tuple[Floats, Floats]:
 def _starts(n: int, length: int) -> Ints:
     """Return windows that the weights are fitted on, even over the frame."""
     count = max(n - length - 1, 0)
-    return np.arange(1, 1 + count, max(1, count // WINDOWS), dtype=np.int64)
+    return np.arange(1, 1 + count, max(1, -(-count // WINDOWS)), dtype=np.int64)
 
 
 def _features(y: Floats, rows: list[Floats], starts: Ints, length: int) -> Floats:
