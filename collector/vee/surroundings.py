@@ -19,6 +19,7 @@ from collector.vee.expression import parse
 from collector.vee.inputs import Beside, Bools, Clocks, Column, Device, Ints, Told, column, total
 from collector.vee.parameters import Parameters
 from collector.vee.policy import Policy
+from collector.vee.read_times import lateness
 from shared.errors import ConfigError
 from shared.quantity import QUANTITIES
 
@@ -72,7 +73,8 @@ class Surroundings:
         }  # fmt: skip
         check = self._check(channel, seen)
         if check is not None:
-            found |= {"check": check.values, "check_known": check.known}
+            late = lateness(self.connection, channel, seen, max(0, first - 1))
+            found |= {"check": check.values, "check_known": check.known, "lateness": late}
         if self._is_first(channel):
             found |= {"statistics": self._statistics(channel, there), "siblings": self._siblings(channel, there)}
         beside = self._beside(channel, policy, there)
