@@ -12,7 +12,7 @@ import numpy as np
 
 import collector.vee.estimators  # noqa: F401 - importing it registers the methods
 from collector.vee.backtest import Trial, places, trial
-from collector.vee.choice import LONG_PRIOR, SHORT_PRIOR, best
+from collector.vee.choice import BESIDE_AN_OUTAGE, LONG_PRIOR, SHORT_PRIOR, best
 from collector.vee.estimators.linear import flat
 from collector.vee.frame import Frame, Shapes, Window, frame, window
 from collector.vee.reconcile import Constraint, constraint, fill
@@ -76,12 +76,13 @@ def _chosen(seen: Frame, view: Window, known: Constraint) -> _Choice:
     """Return another meter's word where there is one, else the best by prior and back-test, else what is left."""
     prior = SHORT_PRIOR if _short(seen, view) else LONG_PRIOR
     made = _witness(seen, view) or _applicable(seen, view, prior)
-    if "linear" not in made and prior is SHORT_PRIOR:
-        made |= _applicable(seen, view, ("like_day_avg",))  # an end cannot be used (California 4.1)
+    if prior is SHORT_PRIOR and not made.keys() & {"linear", *WITNESSES}:
+        prior = BESIDE_AN_OUTAGE
+        made = _applicable(seen, view, prior)
     if not made:
         return _last_resort(seen, view, known)
     trials = {name: _tried(seen, view, shapes, known) for name, shapes in made.items()}
-    method, expected = best(trials, LONG_PRIOR | prior | dict.fromkeys(WITNESSES, 1.0), _weights(seen, view))
+    method, expected = best(trials, prior | dict.fromkeys(WITNESSES, 1.0), _weights(seen, view))
     medians = {name: format(error, ".4g") for name, one in trials.items() if (error := _error(one)) is not None}
     inputs = made[method].inputs | {
         "back_tests": len(view.gaps.firsts) - 1, "back_test_errors": medians,
