@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from collector.series.registers import Registers
-from collector.store.schema import event
+from collector.store.schema import agent, event
 from collector.vee.inputs import Column, DeviceFlags, Told, column
 from shared.registers import Mark
 
@@ -36,11 +36,12 @@ class Happening:
     detail: dict[str, Any]
 
 
-def of_meter(connection: Connection, meter: str, start: int, stop: int, size: int) -> list[Happening]:
+def of_meter(connection: Connection, site: str, meter: str, start: int, stop: int, size: int) -> list[Happening]:
     """Return the events of a meter that matter to rules, in order of time. [UTC s]"""
     wanted = (*_FLAGS, *_CLOCK, "settings_mismatch")
     query = (
         select(event.c.at, event.c.event, event.c.detail)
+        .where(event.c.agent.in_(select(agent.c.agent).where(agent.c.site == site)))
         .where(event.c.meter == meter, event.c.event.in_(wanted), event.c.position < size)
         .where(event.c.at >= (start - _BACK) * US, event.c.at < stop * US)
         .order_by(event.c.at, event.c.id)

@@ -51,6 +51,7 @@ class Surroundings:
     parameters: Parameters
     known: dict[str, Channel] = field(default_factory=dict)
     _read: dict[_Key, Column] = field(default_factory=dict)
+    _told_of: dict[tuple[str, str, int, int], list[Happening]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Learn the channels."""
@@ -168,7 +169,12 @@ class Surroundings:
         return found if multipliers is None else found | {"multiplier": multipliers}
 
     def _events(self, channel: Channel, there: "_Span") -> list[Happening]:
-        return of_meter(self.connection, channel.meter, there.start, there.stop, self.size)
+        key = (channel.site, channel.meter, there.start, there.stop)
+        if key not in self._told_of:
+            self._told_of[key] = of_meter(
+                self.connection, channel.site, channel.meter, there.start, there.stop, self.size
+            )
+        return self._told_of[key]
 
     def _device(self, channel: Channel, policy: Policy, seen: Registers, there: "_Span") -> Device:
         samples = column(seen.samples.astype(np.int64))

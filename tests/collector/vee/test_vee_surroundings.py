@@ -151,6 +151,14 @@ def test_a_meter_clock_that_was_off_marks_its_intervals(line: Line) -> None:
     assert found(line, "B2")[0] == ("E", 1, 3, 200_000_000, 180_000_000)
 
 
+def test_a_meter_of_another_site_with_the_same_name_is_another_meter(line: Line) -> None:
+    other = line.centre.agent("ny2-gw1", "ny2")
+    off = Event("gt1-rev", "meter_clock_off", T0 * 1_000_000, T0 * 1_000_000, 1, {"ahead_us": 200_000_000})
+    line.centre.take(other.texts[0], other.seal("event", (off,)))
+    line.send(0, [100, 110, 120])
+    assert found(line, "B2") == []
+
+
 def test_another_meter_and_another_ratio_are_told(line: Line) -> None:
     configure(line)
     told(line, "settings_mismatch", (T0 + 350) * 1_000_000, ct_primary_A=["400", "4000"])
