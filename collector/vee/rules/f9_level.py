@@ -25,6 +25,9 @@ class Level(Limits):
     history_days: int = 28  # so much must be there to tell
 
 
+_LAGS = (7, 14, 21, 28)  # [days]
+
+
 @RULES.add("F9", "W", limits=Level, kinds=LOAD)
 def level(block: Block, limit: Level) -> Iterator[Marks]:
     """Warn of the days from which on a channel uses steadily more or less than its own weeks before."""
@@ -44,15 +47,16 @@ def level(block: Block, limit: Level) -> Iterator[Marks]:
 
 def _ratios(log: Floats, whole: Bools) -> tuple[Floats, Bools]:
     """Return each day's log-ratio to the median of the same weekday in the four weeks before it."""
-    ratio, told = np.zeros_like(log), np.zeros(whole.shape, dtype=np.bool_)
-    for day in range(7, log.shape[1]):  # days, not intervals
-        earlier = range(day - 7, max(day - 29, -1), -7)
-        past = np.where(whole[:, list(earlier)], log[:, list(earlier)], np.nan)
-        known = whole[:, day] & whole[:, list(earlier)].any(axis=1)
-        if known.any():
-            ratio[known, day] = log[known, day] - np.nanmedian(past[known], axis=1)
-            told[:, day] = known
-    return ratio, told
+    past = np.full((*log.shape, len(_LAGS)), np.nan)
+    for at, lag in enumerate(_LAGS):
+        past[:, lag:, at] = np.where(whole[:, :-lag], log[:, :-lag], np.nan)
+    past.sort(axis=-1)  # what is not known comes last
+    count = (~np.isnan(past)).sum(axis=-1, keepdims=True)
+    low, high = (
+        np.take_along_axis(past, np.clip(at, 0, len(_LAGS) - 1), axis=-1) for at in ((count - 1) // 2, count // 2)
+    )
+    told = whole & (count[..., 0] > 0)
+    return np.where(told, log - (low + high)[..., 0] / 2, 0.0), told
 
 
 def _alarms(ratio: Floats, told: Bools, limit: Level) -> tuple[Bools, Floats, Floats]:
