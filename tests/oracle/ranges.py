@@ -153,7 +153,7 @@ def _hampel(row: Row) -> Iterator[Found]:
         seven = sorted(row.values[at : at + 7])
         median = seven[3]
         spread = sorted(abs(one - median) for one in seven)[3]
-        most = max(int(spread * (6 * 1.4826)), abs(median) // 100 * 20, 2 * row.series.step)
+        most = max(int(spread * (6 * 1.4826)), abs(median) // 100 * 50, 2 * row.series.step)
         if abs(row.values[slot] - median) > most:
             yield "F3", "W", slot, slot + 1, row.values[slot], most
 

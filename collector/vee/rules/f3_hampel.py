@@ -18,7 +18,7 @@ class Hampel(Limits):
     """How far is far (vee.md F3)."""
 
     deviations: int = 6
-    least_percent: int = 20  # of the median: quantised or very steady values have no deviation to speak of
+    least_percent: int = 50  # of the median: six deviations of seven steady values are next to nothing
 
 
 @RULES.add("F3", "W", limits=Hampel, kinds=LOAD)

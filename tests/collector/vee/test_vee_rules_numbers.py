@@ -109,7 +109,8 @@ def test_f3_hampel() -> None:
     assert [(one[0], one[1], one[3]) for one in found] == [("W", 4, 5500)]
     assert pytest.approx(302.8, abs=0.05) == (5500 - 1010) / (1.4826 * 10)
     assert "median is 1010" in said(series, "F3")[0]
-    assert seen(made([1010, 1000, 1020, 990, 1210, 1010, 1000]), "F3") == []  # 20 % of the median at the least
+    assert seen(made([1010, 1000, 1020, 990, 1510, 1010, 1000]), "F3") == []  # half of the median at the least
+    assert seen(made([1010, 1000, 1020, 990, 1511, 1010, 1000]), "F3") == [("W", 4, 5, 1511, 500)]
     assert seen(made([1010, None, 1020, 990, 5500, 1010, 1000]), "F3") == []
     assert seen(made([1, 2, 3]), "F3") == []
 
