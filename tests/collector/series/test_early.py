@@ -171,23 +171,23 @@ def word(centre: Site, *, right: bool, agent: str = "dc1-gw1", boots: Sequence[s
 
 def test_what_a_person_lets_in_counts_only_where_no_other_clock_has_labelled(centre: Site) -> None:
     gateway = Gateway(centre, ahead=HOUR)
-    gateway.interval()
-    gateway.interval()
+    for _ in range(3):
+        gateway.interval()  # labelled 12 to 14
     gateway.boot, gateway.ahead = "c" * 32, 0
-    for _ in range(11):
-        gateway.interval()  # the first of the two labels, and not the second
+    for _ in range(10):
+        gateway.interval()  # 3 to 12, so that the boundary after it is labelled by a right clock, too
     before = size(centre)
-    stood = values(gateway, 0, 15)
-    assert stood == [None] * 2 + KWH * 11 + [None] * 2
+    stood = values(gateway, 0, 16)
+    assert stood == [None] * 3 + KWH * 10 + [None] * 3
     position = word(centre, right=True)
-    now = values(gateway, 0, 15)
-    assert now[:13] == stood[:13]
-    assert values(gateway, 0, 15, as_of=before) == stood
+    assert values(gateway, 0, 16) == [*stood[:14], 10_000, None]
+    assert values(gateway, 0, 16, as_of=before) == stood
+    assert told(centre) == []
     with centre.store.read() as connection:
         record = centre.log.entry(connection, position)
     assert record is not None
     assert record.kind == "approval"
-    built_again([gateway], 15)
+    built_again([gateway], 16)
 
 
 def test_a_collector_an_hour_late_holds_a_fleet_until_its_clock_is_right(store: Store) -> None:
