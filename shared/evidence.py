@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared import batch, envelope, merkle, record, retiming, veeblob, veil
+from shared import batch, envelope, factor, merkle, record, retiming, veeblob, veil
 from shared import registers as rule
 from shared.errors import BadProof, Malformed, TrustError
+from shared.factor import Correction
 from shared.intervals import Intervals
 from shared.master import PointVersion, in_force, points
 from shared.receipt import Checkpoint
@@ -65,6 +66,8 @@ class Evidence:
     anchors: dict[tuple[str, str], list[tuple[int, Anchor]]] = field(default_factory=dict)  # by agent and boot
     batches: int = 0
     records: int = 0
+    factors: list[Correction] = field(default_factory=list)  # dated corrections of multipliers
+    known_factors: tuple[Correction, ...] = ()  # those that values are computed with
     _force: dict[int, dict[str, PointVersion]] = field(default_factory=dict)
 
     def force(self, at: int) -> dict[str, PointVersion]:
@@ -83,7 +86,16 @@ def collect(lines: Iterable[str], blobs: Mapping[str, bytes], point: Checkpoint,
         point: The checkpoint that the release is bound to.
         ring: The trusted keys.
     """
-    found = Evidence()
+    kept = list(lines)
+    found = _collected(kept, blobs, point, ring, ())
+    return _collected(kept, blobs, point, ring, found.factors) if found.factors else found
+
+
+def _collected(
+    lines: Iterable[str], blobs: Mapping[str, bytes], point: Checkpoint, ring: Ring, factors: Sequence[Correction]
+) -> Evidence:  # fmt: skip
+    """Return what the leaves prove if these corrections hold, which are leaves themselves and told with the rest."""
+    found = Evidence(known_factors=tuple(factors))
     for line in lines:
         try:
             _leaf(found, json.loads(line), blobs, point, ring)
@@ -119,7 +131,8 @@ def _moved(found: Evidence, taken: batch.Batch, body: Intervals, by: Anchor) -> 
         return
     for block in body.blocks:
         for name, register in block.registers.items():
-            for one in retiming.levels(register, block.at, body, by):
+            held = factor.at(found.known_factors, taken.site, block.meter, name, retiming.true_start(body, by))
+            for one in retiming.levels(factor.corrected(register, held), block.at, body, by):
                 found.levels.setdefault((f"{taken.site}/{block.meter}.{name}", one.time), set()).add(one.level)
 
 
@@ -167,29 +180,31 @@ def _turns(found: Evidence, site: str, body: Intervals) -> None:
 
 def _placed(found: Evidence, taken: batch.Batch, body: Intervals) -> list[str]:
     """Add what a batch measured, under the labels of its body; return the channels whose sent values differ."""
-    return [
-        channel
-        for block in body.blocks
-        for name, register in block.registers.items()
-        if _measured(found, channel := f"{taken.site}/{block.meter}.{name}", body, register, block.at)
-        != list(register.values)
-    ]
+    wrong = []
+    for block in body.blocks:
+        for name, register in block.registers.items():
+            channel = f"{taken.site}/{block.meter}.{name}"
+            if rule.values(register, block.at, body.boundaries) != list(register.values):
+                wrong.append(channel)
+            spans = factor.runs(found.known_factors, taken.site, block.meter, name, body.start, body.length, body.n)
+            for first, part, own in factor.parts(block, name, spans):
+                _measured(found, channel, body, first, own, part.at)
+    return wrong
 
 
 def _measured(
-    found: Evidence, channel: str, body: Intervals, register: Register, at: Sequence[At]
-) -> list[int | None]:  # fmt: skip
-    """Return the values of a register by the published rule, and add them and its levels to what is known."""
-    levels = rule.registers(register, at, body.boundaries)
-    values = rule.advances(levels, register.flags)
-    last = _alone(register, at, body.boundaries) if any(flag & Mark.ROLLOVER for flag in register.flags) else ()
+    found: Evidence, channel: str, body: Intervals, first: int, register: Register, at: Sequence[At]
+) -> None:  # fmt: skip
+    """Add the values of a register by the published rule, and its levels, from an interval of its batch on."""
+    ends, start = body.boundaries[first : first + len(at)], body.start + first * body.length
+    levels = rule.registers(register, at, ends)
+    last = _alone(register, at, ends) if any(flag & Mark.ROLLOVER for flag in register.flags) else ()
     for place, level in (*enumerate(levels), *((len(levels) - 1, one) for one in last)):
         if level is not None:
-            found.levels.setdefault((channel, body.start + place * body.length), set()).add(level)
-    for place, value in enumerate(values):
+            found.levels.setdefault((channel, start + place * body.length), set()).add(level)
+    for place, value in enumerate(rule.advances(levels, register.flags)):
         if value is not None:
-            found.measured.setdefault((channel, body.start + place * body.length, body.length), set()).add(value)
-    return values
+            found.measured.setdefault((channel, start + place * body.length, body.length), set()).add(value)
 
 
 def _alone(register: Register, at: Sequence[At], boundaries: Sequence[int | None]) -> list[int | None]:
@@ -202,6 +217,8 @@ def _alone(register: Register, at: Sequence[At], boundaries: Sequence[int | None
 def _record(found: Evidence, position: int, taken: record.Record, blobs: Mapping[str, bytes]) -> None:
     if taken.kind == "points" and position > found.points_position:
         found.points, found.points_position = _points(taken.body, blobs), position
+    if taken.kind == "factor":
+        found.factors.append(factor.decode(taken.body, position))
     if taken.kind in COMMITTING and "sha256" in taken.body:
         name = str(taken.body["sha256"])
         octets = blobs.get(name)

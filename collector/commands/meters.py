@@ -1,10 +1,12 @@
-"""`meters load | list`: which agents speak for a meter."""
+"""`meters load | list | correct | corrections`: which agents speak for a meter, and what its counts are worth."""
 
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import click
 
-from collector.commands.arguments import as_json, parts, person, say, takes
+from collector.commands.arguments import as_json, parts, person, say, seconds, takes
 
 
 @click.group()
@@ -50,3 +52,76 @@ def show(file: Path, *, as_json: bool) -> None:
     ]
     lines = [f"{site}/{meter:24} from {instant(since)}: {', '.join(agents)}" for site, meter, agents, since in rows]
     say({"meters": members}, "\n".join(lines) or "no meter is known yet", as_json=as_json)
+
+
+@meters.command()
+@takes("meter")
+@click.option("--factor", required=True, help="What the multiplier is to be multiplied with, as 7/10 or 1.25.")
+@click.option("--from", "start", callback=seconds, required=True, help="RFC 3339 with Z; an interval's start decides.")
+@click.option("--to", "stop", callback=seconds, help="RFC 3339 with Z; until a later correction without.")
+@click.option("--quantity", help="Only this one, as energy_active_import; all of the meter without.")
+@click.option("--reason", required=True, help="What was wrong, in a sentence.")
+@click.option("--yes", is_flag=True, help="Do it; without this it is only shown.")
+@as_json
+def correct(
+    file: Path,
+    meter: str,
+    *,
+    factor: str,
+    quantity: str | None,
+    yes: bool,
+    as_json: bool,
+    **told: Any,  # noqa: ANN401 - start, stop and reason
+) -> None:
+    """Correct a wrong multiplier of SITE/METER by a dated, signed record; what was read is not touched."""
+    from collector.series import factors
+    from collector.series.channels import Numbers
+    from shared.errors import ConfigError, Malformed
+    from shared.factor import Correction, body, decode
+
+    site, _, name = meter.partition("/")
+    wanted = Correction(site, name, quantity, told["start"], told["stop"], _fraction(factor), told["reason"])
+    with parts(file) as found, found.store.write() as connection:
+        numbers = Numbers(connection)
+        known = numbers.of_meter(site, name)
+        if not known or (quantity is not None and quantity not in known):
+            raise ConfigError(f"no channel of {meter!r}{f' with {quantity}' if quantity else ''} has any values")
+        touched = len(factors.batches_of(connection, numbers, wanted))
+        made = body(wanted)
+        try:
+            decode(made, -1)
+        except Malformed as error:
+            raise ConfigError(
+                f"{meter}: a factor lies between 0 and 10^9 and its time has an end after its begin"
+            ) from error
+        position = found.log.record(connection, "factor", made, by=person(), now=found.clock.wall()) if yes else None
+    end = "nothing has been changed; add --yes to do it" if position is None else f"in force from position {position}"
+    members = {"factor": made, "batches": touched, "position": position}
+    say(members, f"{meter}: times {wanted.factor}, in {touched} batches that are here already\n{end}", as_json=as_json)
+
+
+@meters.command("corrections")
+@takes()
+@as_json
+def corrections(file: Path, *, as_json: bool) -> None:
+    """List the corrections of multipliers, oldest first; the newest that covers a time holds."""
+    from collector.series import factors
+    from shared.factor import body
+    from shared.release import instant
+
+    with parts(file) as found, found.store.read() as connection:
+        known = factors.read(connection, found.log.size(connection))
+    members = [body(one) | {"position": one.position} for one in known]
+    lines = [
+        f"{one.site}/{one.meter}.{one.quantity or '*'} from {instant(one.start)}"
+        f" to {'on' if one.stop is None else instant(one.stop)}: times {one.factor} ({one.reason})"
+        for one in known
+    ]
+    say({"corrections": members}, "\n".join(lines) or "no multiplier was corrected", as_json=as_json)
+
+
+def _fraction(text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise click.UsageError(f"--factor {text!r}: write a number as 7/10 or 1.25") from error

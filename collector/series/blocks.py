@@ -5,8 +5,9 @@ signed reads is used by nobody, neither as sent nor as computed (WIRE.md section
 available.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
@@ -17,11 +18,12 @@ from collector.intake.authentic import printable
 from collector.series.codec import STAT, Records, raw_records
 from collector.series.raw import statistics
 from collector.series.registers import Segment
+from shared import factor
 from shared import registers as rule
 from shared.batch import Batch
 from shared.intervals import Block, Intervals
 from shared.quantity import INT64_MAX, INT64_MIN, QUANTITIES
-from shared.registers import Factor, Mark, Modulus, Register
+from shared.registers import ONE, Factor, Mark, Modulus, Register
 
 _ROLLOVER = int(Mark.ROLLOVER)
 _MOST_SAMPLES = 2**32 - 1
@@ -41,7 +43,10 @@ class Piece:
     text: str | None = None
 
 
-def pieces(batch: Batch, body: Intervals, block: Block, position: int, since: int) -> Iterator[Piece]:
+def pieces(
+    batch: Batch, body: Intervals, block: Block, position: int, since: int,
+    spans: Callable[[str], Sequence[tuple[int, int, Fraction]]] | None = None,
+) -> Iterator[Piece]:  # fmt: skip
     """Give what a block says of each of its quantities.
 
     Args:
@@ -50,9 +55,11 @@ def pieces(batch: Batch, body: Intervals, block: Block, position: int, since: in
         block: One of its blocks.
         position: Of the batch in the log.
         since: The position from which on it counts.
+        spans: By quantity, in which intervals which correction of the multiplier holds; none without it.
     """
-    for name, register in block.registers.items():
-        yield _register(batch, body, block, name, register, position, since)
+    for name in block.registers:
+        held = [(0, body.n, ONE)] if spans is None else spans(name)
+        yield from _register(batch, body, block, name, (position, since), held)
     for name, values in block.stats.items():
         if name not in QUANTITIES or QUANTITIES[name].kind != "statistic":
             yield _unknown(block, name)
@@ -68,20 +75,27 @@ def _unknown(block: Block, name: str) -> Piece:
 
 
 def _register(
-    batch: Batch, body: Intervals, block: Block, name: str, register: Register, position: int, since: int
-) -> Piece:
+    batch: Batch, body: Intervals, block: Block, name: str, places: tuple[int, int],
+    spans: Sequence[tuple[int, int, Fraction]],
+) -> Iterator[Piece]:  # fmt: skip
     if name not in QUANTITIES or QUANTITIES[name].kind != "register":
-        return _unknown(block, name)
+        yield _unknown(block, name)
+        return
+    register = block.registers[name]
     levels = rule.registers(register, block.at, body.boundaries)
     if rule.advances(levels, register.flags) != list(register.values):
         text = "the values that were sent do not follow from the signed reads; neither is used"
-        return Piece(block.meter, name, block.source, None, "G2", text)
-    stamp = _Stamp((position, since), batch.clock.status != "S")
-    records = _records(block, register, levels, stamp)
-    modulus = _modulus(register.mod, register.mult)
+        yield Piece(block.meter, name, block.source, None, "G2", text)
+        return
+    stamp = _Stamp(places, batch.clock.status != "S")
     serial = None if block.serial is None else printable(block.serial, 64)
-    segment = Segment(body.start, body.length, serial, register.enc, _int64(register.step), modulus, records)
-    return Piece(block.meter, name, block.source, segment)
+    for first, part, own in factor.parts(block, name, spans):
+        ends = body.boundaries[first : first + len(own.raw)]
+        shown = levels if own is register else rule.registers(own, part.at, ends)
+        records = _records(part, own, shown, stamp)
+        modulus, start = _modulus(own.mod, own.mult), body.start + first * body.length
+        segment = Segment(start, body.length, serial, own.enc, _int64(own.step), modulus, records)
+        yield Piece(block.meter, name, block.source, segment)
 
 
 class _Stamp(NamedTuple):

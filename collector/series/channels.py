@@ -68,6 +68,10 @@ class Numbers:
             self._channels[key] = int(self.connection.execute(row).scalar_one())
         return self._channels[key]
 
+    def of_meter(self, site: str, meter: str) -> dict[str, int]:
+        """Return the numbers of a meter's channels by quantity."""
+        return {one.quantity: one.id for one in every(self.connection, site, meter)}
+
     def source(self, agent: str, epoch: str, path: str) -> int:
         """Return the number of a source."""
         key = (agent, epoch, path)

@@ -8,16 +8,16 @@ a clock.
 """
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from sqlalchemy import Connection, delete, insert, select
 
 from collector.intake import adopt
 from collector.intake.authentic import printable
 from collector.intake.log import Entry
-from collector.series import anchors, blocks, findings, labels, meters, raw, retimed, seams, suspects
+from collector.series import anchors, blocks, events, factors, findings, labels, meters, raw, retimed, seams, suspects
 from collector.series import early as wait
 from collector.series.channels import RANKS, Numbers
 from collector.series.early import Early
@@ -26,9 +26,10 @@ from collector.series.overtaken import BEHIND, Overtaken
 from collector.series.raw import Tails
 from collector.store.schema import event, finding, ledger, ledger_bytes, raw_segment, seam, stat_segment, unsure
 from shared import batch as batches
-from shared import envelope, record, retiming, rotation
+from shared import envelope, factor, record, retiming, rotation
 from shared.batch import Batch, Event, Gap, KeyRotate
 from shared.errors import Malformed, TrustError
+from shared.factor import Correction
 from shared.intervals import Block, Intervals
 from shared.quantity import INT64_MAX
 from shared.retiming import Anchor
@@ -50,6 +51,7 @@ class _Taken:
     body: Intervals
     since: int  # the position from which it counts
     behind: int  # what its rank is worse by
+    quantity: str | None = None  # the one that is meant, where not all are
 
 
 def entries(connection: Connection, first: int, stop: int) -> list[Entry]:
@@ -75,10 +77,13 @@ class Projection:
         self._found: list[Found] = []
         self._events: list[dict[str, object]] = []
         boots = connection.execute(select(unsure.c.agent, unsure.c.boot).distinct())
+        self._factors: list[Correction] | None = None
         self._unsure = {(row.agent, row.boot) for row in boots}
 
     def take(self, entry: Entry) -> None:
         """Add what one leaf of the log means."""
+        if self._factors is None:
+            self._factors = factors.read(self.connection, entry.position)
         if entry.text is None:
             return  # its bytes are gone by a signed record; what it meant stays in the segments of before
         if entry.typ == "record":
@@ -114,7 +119,7 @@ class Projection:
             elif isinstance(found.body, KeyRotate):
                 self._hand_over(entry, found, found.body)
             elif isinstance(found.body, tuple):
-                self._events += [_event(found, entry.position, one) for one in found.body]
+                self._events += [events.row(found, entry.position, one) for one in found.body]
                 self._seams(found, entry.position, found.body)
         except Malformed as error:
             self._find(entry, "A4", "W", f"batch {entry.seq} cannot be used by this version: {printable(str(error))}")
@@ -147,7 +152,10 @@ class Projection:
                 continue
             for name, last_at, last, first_at, first in seams.of_event(one.detail):
                 number = self.numbers.channel(batch.site, one.meter, name)
-                places = {"last_at": _fitting(wall(batch, last_at)), "first_at": _fitting(wall(batch, first_at))}
+                places = {
+                    "last_at": events.fitting(events.wall(batch, last_at)),
+                    "first_at": events.fitting(events.wall(batch, first_at)),
+                }
                 row = {"channel_id": number, "position": position, "last": last, "first": first, **places}
                 self.connection.execute(insert(seam).values(**row))
 
@@ -264,10 +272,9 @@ class Projection:
             self._find(entry, "A3", "E", text, meter=block.meter, start=body.start, stop=stop)
             return
         source = self.numbers.source(batch.agent, batch.epoch, block.source)
-        found = blocks.pieces(batch, body, block, entry.position, since)
-        if by is not None:
-            found = retimed.pieces(found, body, block, by)
-        for piece in found:
+        for piece in self._pieces(one, block, by, start):
+            if one.quantity not in (None, piece.quantity):
+                continue
             if piece.rule is not None:
                 text = f"{block.meter}.{printable(piece.quantity)}: {printable(piece.text or '')}"
                 self._find(entry, piece.rule, "E", text, meter=block.meter, start=body.start, stop=stop)
@@ -277,6 +284,21 @@ class Projection:
             tails = self.statistics if piece.segment.enc == "stat" else self.registers
             tails.add(channel, source, piece.segment, since, rank + RANKS[block.source] + one.behind)
 
+    def _pieces(self, one: _Taken, block: Block, by: Anchor | None, start: int) -> Iterator[blocks.Piece]:
+        """Give what a block says, by the corrections that hold where its labels, or an anchor, say that it was."""
+        body, site, known = one.body, one.batch.site, self._factors or ()
+
+        def held(quantity: str) -> Fraction:
+            return factor.at(known, site, block.meter, quantity, start)
+
+        def spans(quantity: str) -> list[tuple[int, int, Fraction]]:
+            if by is not None and retiming.shift(body, by) is None:
+                return [(0, body.n, held(quantity))]
+            return factor.runs(known, site, block.meter, quantity, start, body.length, body.n)
+
+        found = blocks.pieces(one.batch, body, block, one.entry.position, one.since, spans)
+        return found if by is None else retimed.pieces(found, body, block, by, held)
+
     def _record(self, entry: Entry, text: str) -> None:
         try:
             body = record.decode(envelope.payload(envelope.apart(text))).body
@@ -284,6 +306,8 @@ class Projection:
                 self._assign(meters.decode(body, entry.position), entry.position)
             elif entry.kind == "revocation":
                 self._revoked(body, entry.position)
+            elif entry.kind == "factor":
+                self._correct(factor.decode(body, entry.position))
             elif entry.kind == "approval":
                 self._heed(labels.decode(body), entry.position)
             elif entry.kind == "adoption":
@@ -306,6 +330,25 @@ class Projection:
         found = suspects.lost(body)
         if found is not None:
             suspects.mark(self.connection, self.numbers, found, position)
+
+    def _correct(self, one: Correction) -> None:
+        """Put the registers that a correction of a multiplier is about in the place of those that stand."""
+        self._factors = [*(self._factors or []), one]
+        self.write()
+        meter = self.numbers.of_meter(one.site, one.meter)
+        numbers = [number for quantity, number in meter.items() if one.quantity in (None, quantity)]
+        for place in factors.batches_of(self.connection, self.numbers, one):
+            for entry, batch, body in self._again(place):
+                later = anchors.since(self.connection, place, one.position)
+                by = _own_anchor(batch, body)
+                if by is None and later is not None and retiming.off(body, later[1]) is not None:
+                    by = later[1]
+                first, stop = retiming.placed(body, by)
+                for path in {block.source for block in body.blocks if block.meter == one.meter}:
+                    source = self.numbers.source(batch.agent, batch.epoch, path)
+                    raw.withdraw(self.connection, source, place, first, stop, one.position, numbers)
+                taken = replace(self._taken(entry, batch, body, one.position), quantity=one.quantity)
+                self._place(taken, one.meter, by)
 
     def _assign(self, assignments: Sequence[meters.Assignment], position: int) -> None:
         """Load a meter table, and let in what had waited for it."""
@@ -351,29 +394,3 @@ def _own_anchor(batch: Batch, body: Intervals) -> Anchor | None:
     """Return the anchor of a batch whose clock stepped while it was open, where its labels are wrong by it."""
     by = retiming.anchor(batch.clock)
     return by if by is not None and retiming.unsure(batch.clock) and retiming.off(body, by) is not None else None
-
-
-def _event(batch: Batch, position: int, one: Event | Gap) -> dict[str, object]:
-    row: dict[str, object] = {"position": position, "agent": batch.agent}
-    if isinstance(one, Gap):
-        detail = {"quantity": one.quantity, "from": one.start, "to": one.stop, "reason": one.reason}
-        return row | {
-            "meter": one.meter,
-            "event": "gap",
-            "at": _fitting(one.start * 1_000_000),
-            "detail": json.dumps(detail),
-        }
-    at = _fitting(wall(batch, one.first))
-    return row | {"meter": one.meter, "event": printable(one.event), "at": at, "detail": json.dumps(one.detail)}
-
-
-def wall(batch: Batch, boot: int) -> int:
-    """Return UTC of an instant on the boot clock of a batch, by its nearest anchor. [UTC us]"""
-    if not batch.clock.anchors:
-        return batch.created
-    anchor = min(batch.clock.anchors, key=lambda one: abs(one[0] - boot))
-    return boot - anchor[0] + anchor[1]
-
-
-def _fitting(number: int) -> int:
-    return max(-INT64_MAX, min(INT64_MAX, number))

@@ -4,13 +4,13 @@ A segment grows while its source goes on without a break, up to `MOST` intervals
 is some 180 rows although an agent may seal every interval alone (facts/performance.md F and H).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Row, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, insert, select, true, update
 
 from collector.series.codec import RAW, STAT, Bools, Ints, Records, chained, pack, unpack
 from collector.series.overtaken import BEHIND
@@ -150,7 +150,10 @@ def _segment(row: Row[Any], kind: "np.dtype[Any]") -> Segment:
     return statistics(row.start, row.length, records)
 
 
-def withdraw(connection: Connection, source_id: int, batch: int, first: int, stop: int, since: int) -> None:
+def withdraw(
+    connection: Connection, source_id: int, batch: int, first: int, stop: int, since: int,
+    channels: Collection[int] | None = None,
+) -> None:  # fmt: skip
     """Let what one batch said of boundaries count no more from a position on.
 
     Args:
@@ -160,19 +163,23 @@ def withdraw(connection: Connection, source_id: int, batch: int, first: int, sto
         first: Its first boundary. [UTC s]
         stop: Its last boundary. [UTC s]
         since: The position.
+        channels: Only of these, and only their registers.
     """
-    for table, kind in ((raw_segment, RAW), (stat_segment, STAT)):
+    both = ((raw_segment, RAW), (stat_segment, STAT))
+    for table, kind in both if channels is None else both[:1]:
+        own = true() if channels is None else table.c.channel_id.in_(channels)
         rows = connection.execute(
             select(table.c.id, table.c.blob)
+            .where(own)
             .where(table.c.source_id == source_id, table.c.start <= stop, table.c.position >= batch)
             .where(table.c.start + table.c.n * table.c.length >= first)
         ).all()
         for row in rows:
             records = unpack(row.blob, kind)
-            own = (records["position"] == batch) & (records["known"] != 0) & (records["until"] == 0)
-            if not own.any():
+            said = (records["position"] == batch) & (records["known"] != 0) & (records["until"] == 0)
+            if not said.any():
                 continue
-            records["until"][own] = since
+            records["until"][said] = since
             changed = {"blob": pack(records), "position": since}
             connection.execute(update(table).where(table.c.id == row.id).values(**changed))
 

@@ -5,8 +5,9 @@ boundary register is interpolated, keeps its bounds, and says so. The interval b
 registers at its ends (`registers.join`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -14,13 +15,16 @@ from collector.series.blocks import Piece
 from collector.series.codec import RAW, Records
 from collector.series.registers import Segment
 from shared import retiming
+from shared.factor import corrected
 from shared.intervals import Block, Intervals
 from shared.quantity import INT64_MAX, INT64_MIN
-from shared.registers import Mark
+from shared.registers import ONE, Mark
 from shared.retiming import US, Anchor, Level
 
 
-def pieces(found: Iterable[Piece], body: Intervals, block: Block, by: Anchor) -> Iterator[Piece]:
+def pieces(
+    found: Iterable[Piece], body: Intervals, block: Block, by: Anchor, held: Callable[[str], Fraction] = lambda _: ONE
+) -> Iterator[Piece]:  # fmt: skip
     """Give the pieces of a block with the labels that they should have had.
 
     Args:
@@ -28,6 +32,7 @@ def pieces(found: Iterable[Piece], body: Intervals, block: Block, by: Anchor) ->
         body: Their batch.
         block: Their block.
         by: The anchor.
+        held: By quantity, the correction of the multiplier that holds at the true time.
     """
     moved = retiming.shift(body, by)
     for piece in found:
@@ -36,7 +41,7 @@ def pieces(found: Iterable[Piece], body: Intervals, block: Block, by: Anchor) ->
         elif moved is not None:
             yield replace(piece, segment=_moved(piece.segment, moved))
         elif piece.segment.enc != "stat":  # statistics of other spans of time say nothing of these
-            yield replace(piece, segment=_laid(piece, piece.segment, body, block, by))
+            yield replace(piece, segment=_laid(piece, piece.segment, body, block, by, held))
 
 
 def _moved(segment: Segment, seconds: int) -> Segment:
@@ -47,12 +52,14 @@ def _moved(segment: Segment, seconds: int) -> Segment:
     return replace(segment, start=segment.start + seconds, boundaries=records)
 
 
-def _laid(piece: Piece, segment: Segment, body: Intervals, block: Block, by: Anchor) -> Segment | None:
+def _laid(
+    piece: Piece, segment: Segment, body: Intervals, block: Block, by: Anchor, held: Callable[[str], Fraction]
+) -> Segment | None:  # fmt: skip
     """Return the registers at the boundaries of the grid; None where none lies between the reads.
 
     A seam after the last of them is told at the boundary that follows, which stays unknown.
     """
-    register = block.registers[piece.quantity]
+    register = corrected(block.registers[piece.quantity], held(piece.quantity))
     levels = {one.time: one for one in retiming.levels(register, block.at, body, by) if _fits(one)}
     torn, known = retiming.seam_at(register, block.at), list(levels)
     if torn is not None and by.wall_of(torn) > max(levels, default=0) * US:

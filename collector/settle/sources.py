@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, bindparam, insert, select
 
 from collector.intake.log import Log
-from collector.series import anchors, raw
+from collector.series import anchors, factors, raw
 from collector.series import channels as names
 from collector.series import versions as series
 from collector.series.codec import Ints
@@ -18,6 +18,7 @@ from collector.series.registers import Registers
 from collector.settle.rows import Channel
 from collector.store.schema import blob, finding, ledger, ledger_bytes, version_segment
 from shared import envelope, master, veil
+from shared.factor import Correction
 from shared.master import PointVersion, in_force
 from shared.registers import Mark
 from shared.release import instant
@@ -142,6 +143,7 @@ class Evidence:
         self.points_position = points_position
         self._known = {one.name: one.id for one in names.every(connection)}
         self._segments: dict[str, list[tuple[int, int, int]]] = {}
+        self._factors: list[Correction] | None = None
 
     def of(self, point: PointVersion, versions: Sequence[PointVersion]) -> list[Runs]:
         """Return for each row of a point the positions behind it, as runs."""
@@ -159,7 +161,9 @@ class Evidence:
         """Return what is known of a channel by which leaf: start, stop [UTC s] and position."""
         if ref not in self._segments:
             number = self._known.get(ref)
-            self._segments[ref] = [] if number is None else [*self._versions(number), *self._batches(number)]
+            self._segments[ref] = [] if number is None else [
+                *self._versions(number), *self._batches(number), *self._corrections(ref),
+            ]  # fmt: skip
         return self._segments[ref]
 
     def _versions(self, number: int) -> list[tuple[int, int, int]]:
@@ -186,6 +190,18 @@ class Evidence:
             told = self._anchors(seen, moved)
             found += _reach(start + moved[told >= 0] * length, told[told >= 0], length)
         return found
+
+    def _corrections(self, ref: str) -> list[tuple[int, int, int]]:
+        """Return which `factor` records speak of a channel in the span."""
+        place, _, quantity = ref.partition(".")
+        site, _, meter = place.partition("/")
+        if self._factors is None:
+            self._factors = factors.read(self.connection, self.size)
+        own = [
+            one for one in self._factors if (one.site, one.meter) == (site, meter) and one.quantity in (None, quantity)
+        ]
+        spans = [(max(one.start, self.span.start), min(one.stop or self.span.stop, self.span.stop)) for one in own]
+        return [(start, stop, one.position) for (start, stop), one in zip(spans, own, strict=True) if start < stop]
 
     def _anchors(self, seen: Registers, moved: Ints) -> Ints:
         """Return where the anchors stand of boundaries that a record let in later; -1 where none did."""

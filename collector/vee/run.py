@@ -14,12 +14,12 @@ import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 
 from collector.intake.log import Log
-from collector.series import channels, project, raw, seams, suspects, versions
+from collector.series import blobs, channels, project, raw, seams, suspects, versions
 from collector.series.channels import Channel
 from collector.series.registers import Registers
 from collector.series.versions import Version
 from collector.store.engine import Store
-from collector.store.schema import blob, cursor, finding, raw_segment
+from collector.store.schema import cursor, finding, raw_segment
 from collector.vee import authored, calendar, parameters_log
 from collector.vee.catalogue import RULES
 from collector.vee.judge import Around, Standing, Verdict, judge
@@ -277,7 +277,7 @@ class Run:
             "versions": _versions(),
         }
         position = self.log.record(self.connection, "vee", body, by=MADE_BY, now=now)
-        self.connection.execute(insert(blob).values(sha256=digest.digest(), position=position, bytes=octets))
+        blobs.keep(self.connection, octets, position)
         versions.append(self.connection, made, position)
         return position
 

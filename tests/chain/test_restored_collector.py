@@ -258,7 +258,7 @@ def test_a_new_generation_over_a_rewritten_past_is_refused(centre: Centre, tmp_p
     late = again()
     with late.store.write() as connection:  # another history of the same length
         for number in range(seen.size - late.log.size(connection)):
-            late.log.record(connection, "rules", {"n": number}, by="eve", now=late.clock.wall())
+            late.log.record(connection, "approval", {"n": number}, by="eve", now=late.clock.wall())
     restored(late)
     with pytest.raises(BadProof, match="another tree"):
         pair.connect(late)

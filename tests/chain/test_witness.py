@@ -120,7 +120,7 @@ def test_a_gateway_is_a_witness_too(tmp_path: Path, migrated_sqlite: Path, trust
     anew = Operator(tmp_path / "b", migrated_sqlite, [100, 118, 125])
     with anew.centre.store.write() as connection:
         for number in range(size - anew.centre.log.size(connection)):
-            anew.centre.log.record(connection, "rules", {"n": number}, by="eve", now=3)
+            anew.centre.log.record(connection, "approval", {"n": number}, by="eve", now=3)
     target = anew.release(0, 2)
     assert verified(trusted, target)[0] == 0
     code, found = verified(trusted, target, honest.export())

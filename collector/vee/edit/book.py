@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from collector.intake.log import Log
-from collector.series import channels, versions
-from collector.store.schema import blob, ledger, ledger_bytes
+from collector.series import blobs, channels, versions
+from collector.store.schema import ledger, ledger_bytes
 from collector.vee import authored
 from collector.vee.edit import ground
 from collector.vee.edit.draft import draft
@@ -59,7 +59,7 @@ def apply(connection: Connection, log: Log, wanted: Draft, now: int) -> int:
     digest = hashlib.sha256(octets).hexdigest()
     body = _body(wanted) | {"prev": _last(connection), "proposed" if wanted.needs_second else "sha256": digest}
     position = log.record(connection, "edit", body, by=wanted.request.author, now=now)
-    _keep(connection, octets, position)
+    blobs.keep(connection, octets, position)
     if not wanted.needs_second:
         _write(connection, wanted.after, position)
     return position
@@ -80,7 +80,7 @@ def approve(connection: Connection, log: Log, position: int, person: str, now: i
         raise ConfigError(f"position {position}: this change is approved already")
     if person == entry.by:
         raise ConfigError(f"position {position}: {person} proposed this change; another person must approve it")
-    (span,) = veeblob.decode(_octets(connection, name))
+    (span,) = veeblob.decode(blobs.read(connection, name))
     _unchanged(connection, span, tuple(entry.body["before"]), tuple(entry.body["before_status"]))
     body = {"edit": position, "sha256": name, "author": entry.by, "reason": entry.body["reason"],
             "text": entry.body["text"], "prev": _last(connection)}  # fmt: skip
@@ -101,7 +101,7 @@ def undone(connection: Connection, log: Log, position: int, request: Request) ->
     name = entry.body.get("sha256")
     if not isinstance(name, str):
         raise ConfigError(f"position {position}: no change in force; see: wattseal collector vee log")
-    (span,) = veeblob.decode(_octets(connection, name))
+    (span,) = veeblob.decode(blobs.read(connection, name))
     channel = channels.named(connection, span.channel)
     now = versions.read(connection, channel.id, span.start, span.stop, span.length)
     if set(now.positions.tolist()) != {position}:
@@ -154,16 +154,6 @@ def _body(wanted: Draft) -> dict[str, object]:
         "undoes": wanted.undoes, "drafted_on": wanted.size, "before": list(wanted.before),
         "before_status": list(wanted.before_status), "moved": wanted.moved,
     }  # fmt: skip
-
-
-def _keep(connection: Connection, octets: bytes, position: int) -> None:
-    digest = hashlib.sha256(octets).digest()
-    if connection.execute(select(blob.c.position).where(blob.c.sha256 == digest)).one_or_none() is None:
-        connection.execute(insert(blob).values(sha256=digest, position=position, bytes=octets))
-
-
-def _octets(connection: Connection, name: str) -> bytes:
-    return bytes(connection.execute(select(blob.c.bytes).where(blob.c.sha256 == bytes.fromhex(name))).scalar_one())
 
 
 def _unchanged(
