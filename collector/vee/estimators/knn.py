@@ -16,6 +16,7 @@ EDGE = 14_400  # of values compared on either side [s]
 OTHER_DAY = 2.0  # distance of a window that lies wholly on days of another type [of the channel's mean deviation]
 SOFT = 0.1  # of the nearest distance, added to all: no window decides alone
 LASTING = 0.9  # memory of what the edges still deviate, at least
+COMPARED = 8  # slots of either edge, at most
 SAMPLE = 8  # slots of a window whose day type is looked at
 
 
@@ -45,8 +46,9 @@ def _shifts(seen: Frame, view: Window) -> Ints:
 
 def _distance(seen: Frame, view: Window, starts: Ints) -> Floats:
     """Return how far a window's edges and days are from those of its gap; infinite where it may not serve."""
-    edge, length = max(2, EDGE // seen.series.length), view.gaps.length
-    around = np.concatenate([np.arange(-edge, 0), np.arange(length, length + edge)])
+    length = view.gaps.length
+    after = _edge(seen)
+    around, edge = np.concatenate([-1 - after[::-1], length + after]), len(after)
     off = np.abs(
         _values(seen, view.gaps.firsts[:, None] + around)[:, None, :] - _values(seen, starts[:, :, None] + around)
     )
@@ -57,6 +59,12 @@ def _distance(seen: Frame, view: Window, starts: Ints) -> Floats:
     serves = _whole(seen, starts, length) & (np.abs(starts - view.gaps.firsts[:, None]) >= length)
     far: Floats = np.where(serves, mean + OTHER_DAY * seen.spread * _other_days(seen, view, starts), np.inf)
     return far
+
+
+def _edge(seen: Frame) -> Ints:
+    """Return the slots after a gap that are compared: four hours, at most eight of them, the nearest for certain."""
+    slots = max(2, EDGE // seen.series.length)
+    return np.unique(np.linspace(0, slots - 1, min(slots, COMPARED)).astype(np.int64))
 
 
 def _values(seen: Frame, slots: Ints) -> Floats:
