@@ -6,7 +6,7 @@ import numpy as np
 
 from collector.vee.block import Block
 from collector.vee.inputs import Bools, Ints
-from collector.vee.marks import Spans
+from collector.vee.marks import Spans, single, spans
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,3 +42,25 @@ def pairs(block: Block, rows: Ints | None = None) -> Pairs:
         together &= own[1:] == own[:-1]
     level = block.numbers["registers"][which].reshape(-1)[flat]
     return Pairs(which[row[1:]], at[:-1], at[1:], level[:-1], level[1:]).only(together)
+
+
+def _together(block: Block, found: Pairs) -> Pairs:
+    """Return the pairs whose boundaries are of one register run."""
+    runs = block.numbers.get("register_runs")
+    return found if runs is None else found.only(runs[found.row, found.first] == runs[found.row, found.stop])
+
+
+def near(block: Block, mask: Bools) -> Pairs:
+    """Return the known boundaries of one run that lie one interval apart, of the intervals of a mask."""
+    known, registers = block.masks["registers"], block.numbers["registers"]
+    row, first, stop = single(mask & known[:, 1:] & known[:, :-1])
+    return _together(block, Pairs(row, first, stop, registers[row, first], registers[row, stop]))
+
+
+def far(block: Block) -> Pairs:
+    """Return the known boundaries of one run with unknown ones between them."""
+    bare, registers = spans(~block.masks["registers"]), block.numbers["registers"]
+    row, first, stop = bare.row, bare.first - 1, bare.stop
+    keep = (first >= 0) & (stop <= block.n)
+    row, first, stop = row[keep], first[keep], stop[keep]
+    return _together(block, Pairs(row, first, stop, registers[row, first], registers[row, stop]))

@@ -52,7 +52,8 @@ class World:
         self._spoil()
         true = self.values.copy()
         status = self._status()
-        registers = np.concatenate([[0], true.cumsum()]) + self.chance.integers(0, 3, self.n + 1)
+        registers = np.concatenate([[0], true.cumsum()])
+        registers += np.where(self._boundary(0.02), self.chance.integers(0, 3, self.n + 1), 0)
         known = ~self.chance.permutation(np.arange(self.n + 1) < self.dirt * self.n)
         known[5 : 5 + self.seed % 4 * DAY * 2 // 3 // self.length] = False
         return Series(
@@ -144,7 +145,7 @@ class World:
         for flag in DeviceFlags:
             flags |= np.where(self.some(self.dirt / 6), int(flag), 0)
         pulses = np.where(self.some(), self.chance.choice([65_534, 65_535, 65_536, 2**32 - 1], self.n), 2400)
-        samples = self.chance.integers(24, 31, self.n) - np.where(self.some(), 15, 0)
+        samples = self.chance.integers(27, 31, self.n) - np.where(self.some(), 15, 0)
         return Device(
             Column(flags, ~self.some()),
             Column(pulses, ~self.some()),

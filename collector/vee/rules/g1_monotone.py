@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from collector.vee.block import EVERY, Block
-from collector.vee.boundaries import pairs
+from collector.vee.boundaries import Pairs, far, near
 from collector.vee.catalogue import ONE_WAY, RULES, Limits
-from collector.vee.inputs import Ints
+from collector.vee.inputs import Bools, Ints
 from collector.vee.marks import Marks, marks
 
 
@@ -25,11 +25,14 @@ def monotone(block: Block, limit: Rollover) -> Iterator[Marks]:
 
     A rollover is believed where modulus and rating are known and the rating allows the advance that it makes.
     """
-    one = pairs(block)
-    fall = one.only(one.after < one.before)
-    if not len(fall.row):
-        return
-    wrapped, possible = _wrapped(block, fall.before, fall.after, fall.row, fall.stop - fall.first, limit)
+    registers = block.numbers["registers"]
+    apart = far(block)
+    for fall in (near(block, registers[:, 1:] < registers[:, :-1]), apart.only(apart.after < apart.before)):
+        yield from _marks(block, fall, limit)
+
+
+def _marks(block: Block, fall: Pairs, limit: Rollover) -> Iterator[Marks]:
+    wrapped, possible = _wrapped(block, fall, limit)
     text = "The register rolled over between {when} and {until}: from {before} to {after}, an advance of {observed}."
     yield marks("I", text, fall.spans, wrapped, fall.before, before=fall.before, after=fall.after).only(possible)
     text = (
@@ -38,12 +41,10 @@ def monotone(block: Block, limit: Rollover) -> Iterator[Marks]:
     yield marks("E", text, fall.spans, fall.after, fall.before).only(~possible)
 
 
-def _wrapped(
-    block: Block, before: Ints, after: Ints, row: Ints, count: Ints, limit: Rollover
-) -> tuple[Ints, "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]"]:  # fmt: skip
+def _wrapped(block: Block, fall: Pairs, limit: Rollover) -> tuple[Ints, Bools]:
     """Return the advance over a rollover, and where the rating allows it."""
     if not block.has(("modulus", "rated_power")):
-        return np.zeros_like(before), np.zeros(before.shape, dtype=np.bool_)
-    advance = after - before + block.numbers["modulus"][row, 0]
-    most = block.rated(limit.rating_percent, 100)[row, 0] * count
+        return np.zeros_like(fall.before), np.zeros(fall.before.shape, dtype=np.bool_)
+    advance = fall.after - fall.before + block.numbers["modulus"][fall.row, 0]
+    most = block.rated(limit.rating_percent, 100)[fall.row, 0] * (fall.stop - fall.first)
     return advance, (advance >= 0) & (advance <= most)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from collector.vee.block import EVERY, Block
-from collector.vee.boundaries import Pairs, pairs
+from collector.vee.boundaries import Pairs, far, near, pairs
 from collector.vee.catalogue import RULES, Limits
 from collector.vee.inputs import Bools, Ints
-from collector.vee.marks import Marks, marks, over, single, spans
+from collector.vee.marks import Marks, marks, over
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ def reconcile(block: Block, limit: SumCheck) -> Iterator[Marks]:
     boundaries, and over each whole register run that has no finding, so that small differences of one sign cannot add
     up unseen. A gap, or the fall of a one-way register, says nothing.
     """
-    near, far = _neighbours(block), _apart(block)
-    wrong = [_differing(block, *near, limit), _differing(block, *far, limit)]
+    beside, apart = _neighbours(block), _apart(block)
+    wrong = [_differing(block, *beside, limit), _differing(block, *apart, limit)]
     yield from wrong
     small = np.zeros(block.rows, dtype=np.bool_)  # rows that differ somewhere, and nowhere too much
-    small[np.concatenate([near[0].row, far[0].row])] = True
+    small[np.concatenate([beside[0].row, apart[0].row])] = True
     small[np.concatenate([one.spans.row for one in wrong])] = False
     if small.any():
         whole = _whole(block, np.flatnonzero(small))
@@ -42,27 +42,14 @@ def reconcile(block: Block, limit: SumCheck) -> Iterator[Marks]:
 
 def _neighbours(block: Block) -> tuple[Pairs, Ints]:
     """Return the known boundaries one interval apart whose interval says otherwise, and what it says."""
-    known, registers = block.masks["registers"], block.numbers["registers"]
-    off = registers[:, 1:] - registers[:, :-1] != block.values
-    off &= known[:, 1:] & known[:, :-1] & block.known
-    runs = block.numbers.get("register_runs")
-    if runs is not None:
-        off &= runs[:, 1:] == runs[:, :-1]
-    row, first, stop = single(off)
-    return Pairs(row, first, stop, registers[row, first], registers[row, stop]), block.values[row, first]
+    registers = block.numbers["registers"]
+    found = near(block, (registers[:, 1:] - registers[:, :-1] != block.values) & block.known)
+    return found, block.values[found.row, found.first]
 
 
 def _apart(block: Block) -> tuple[Pairs, Ints]:
     """Return the known boundaries with unknown ones between them whose intervals say otherwise, and what they say."""
-    known, registers = block.masks["registers"], block.numbers["registers"]
-    bare = spans(~known)
-    row, first, stop = bare.row, bare.first - 1, bare.stop
-    keep = (first >= 0) & (stop <= block.n)
-    row, first, stop = row[keep], first[keep], stop[keep]
-    found = Pairs(row, first, stop, registers[row, first], registers[row, stop])
-    runs = block.numbers.get("register_runs")
-    if runs is not None:
-        found = found.only(runs[row, first] == runs[row, stop])
+    found = far(block)
     sums, complete = _sums(block, found)
     differs = complete & (sums != found.after - found.before)
     return found.only(differs), sums[differs]
