@@ -18,6 +18,7 @@ from collector.intake.keyring import Enrolled
 from collector.intake.ledger import Ledger, Taken
 from collector.intake.log import Log
 from collector.intake.round import Round
+from collector.series import labels
 from shared import topics
 from shared.batch import Seen
 from shared.clock import US
@@ -173,6 +174,18 @@ class UnsyncedCentre(Centre):
     store_type = UnsyncedStore
 
 
+class Hasty(Centre):
+    """Has a person who calls every clock right."""
+
+    def read_in(self) -> None:
+        """Let in whatever waits because it is labelled in the future."""
+        super().read_in()
+        for one in self.early():
+            now, running = self.clock.wall(), self.opened
+            labels.say(running.store, running.log, agent=one.agent, boots=[one.boot], right=True, by="ben", now=now)
+        super().read_in()
+
+
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """A broken part, and the world in which it must be noticed by a law."""
@@ -205,6 +218,9 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "a collector that is not synced": Mutant(
         "what a collector committed stays", Faults.named(["collector_power_cut=8"]), centre=UnsyncedCentre
+    ),
+    "labels of the future that are let in": Mutant(
+        "nothing of the future", Faults.named(["clock_step=12"]), centre=Hasty
     ),
     "a chain whose links are not compared": Mutant(
         "a fork has a state|honest batches|both branches|a receipt acknowledges only",  # the other branch's batches too

@@ -11,7 +11,7 @@ from collector.intake.fair import FairQueue
 from collector.intake.intake import GROUP, SHARE, SHARE_BYTES, Intake, Message
 from collector.intake.ledger import Ledger
 from collector.intake.log import Log
-from collector.series import channels, raw, versions
+from collector.series import channels, project, raw, versions
 from collector.series.labels import Waiting, waiting
 from collector.series.registers import Registers
 from collector.series.versions import Values
@@ -254,6 +254,11 @@ class Centre:
         running = self.opened
         with running.store.write() as connection:
             running.log.record(connection, "points", master.body(points), by="anna", now=self.clock.wall())
+
+    def read_in(self) -> None:
+        """Bring the series up to the end of the ledger."""
+        while (done := project.catch_up(self.opened.store)).stop > done.first:
+            pass
 
     def judge(self) -> None:
         """Bring series and versions up to the end of the ledger."""

@@ -101,6 +101,7 @@ class Line:
     def _back_up(self) -> None:
         self.world.after(DAY // 4, self._back_up)
         self.centre.guard(self.centre.backup)
+        self.centre.guard(self._read_in)
 
     def _daily(self) -> None:
         self.world.after(DAY, self._daily)
@@ -194,8 +195,13 @@ class Line:
                 )  # fmt: skip
 
     def _judge(self) -> None:
-        """Bring the series up to the ledger; nothing that is of the future by the time of its leaves may be in them."""
+        """Bring series and versions up to the ledger."""
+        self._read_in()
         self.centre.judge()
+
+    def _read_in(self) -> None:
+        """Bring the series up to the ledger; nothing that is of the future by the time of its leaves may be in them."""
+        self.centre.read_in()
         now = -(-(self.centre.newest() // US + early.MOST) // LENGTH) * LENGTH + LENGTH
         for meter in self.meters:
             if self.centre.knows(self.channel(meter)):
