@@ -66,6 +66,16 @@ def test_parameters_hold_from_their_position_on(line: Line) -> None:
     assert line.run().versions == 0
 
 
+def test_a_judgement_that_comes_back_to_the_same_is_recorded_again(line: Line) -> None:
+    """The site sets a limit, takes it back, sets it again: the third blob has the octets of the first."""
+    configure(line, max_power_kW="0.12")
+    line.send(0, [100, 110, 123])
+    wider = Parameters((Entry("E2", T0 - 300, Which("dc1"), limits=(("hard_percent", 150),)),))
+    for wanted, status in 2 * [(wider, "VALID"), (Parameters(()), "SUSPECT")]:
+        put(line, wanted)
+        assert line.read(2)[1] == ["VALID", status]
+
+
 def test_parameters_change_nothing_before_their_date(line: Line) -> None:
     configure(line, max_power_kW="0.12")
     line.send(0, [100, 113, 126])
