@@ -1,10 +1,16 @@
 """Local days of a block: sums over them, and days as spans of slots."""
 
+from functools import lru_cache
+
 import numpy as np
+from numpy.typing import NDArray
 
 from collector.vee.block import Block
 from collector.vee.inputs import Bools, Ints
+from collector.vee.localtime import layout
 from collector.vee.marks import Spans
+
+Texts = NDArray[np.str_]
 
 
 def sums(block: Block, values: Ints) -> Ints:
@@ -35,14 +41,21 @@ def whole(block: Block, mask: Bools) -> Bools:
 
 def spans_of(block: Block, days: Bools) -> tuple[Spans, Ints, Ints]:
     """Return marked days as spans of slots, and their rows and day indices."""
-    row, day = np.nonzero(days)
+    row, day = np.divmod(np.flatnonzero(days), days.shape[1])
     stops = np.append(block.layout.starts[1:], block.n)
     return Spans(row, block.layout.starts[day], stops[day]), row, day
 
 
-def dates(block: Block, day: Ints) -> "np.ndarray[tuple[int], np.dtype[np.str_]]":
+def dates(block: Block, day: Ints) -> Texts:
     """Return day indices as ISO dates."""
-    return np.array([block.layout.date(int(one)).isoformat() for one in day], dtype=np.str_)
+    found: Texts = _dates(block.timezone, block.start, block.length, block.n)[day]
+    return found
+
+
+@lru_cache(maxsize=64)
+def _dates(timezone: str, start: int, length: int, n: int) -> Texts:
+    where = layout(timezone, start, length, n)
+    return np.array([where.date(at).isoformat() for at in range(len(where.ordinal))], dtype=np.str_)
 
 
 def trailing(daily: Ints, days: int) -> Ints:

@@ -17,11 +17,11 @@ def differing(block: Block, severity: Severity, text: str, names: Mapping[str, s
         seen, expected = block.numbers[f"told.{name}"], block.numbers[f"expected.{name}"]
         wrong = (seen != expected) & block.masks[f"told.{name}"] & block.masks[f"expected.{name}"]
         words = np.array(block.names[f"told.{name}"], dtype=np.str_)
-        for code in np.unique(seen[wrong]):
-            for wanted in np.unique(expected[wrong & (seen == code)]):
-                found = spans(wrong & (seen == code) & (expected == wanted))
-                count = len(found.row)
-                yield marks(
+        pairs = seen * len(words) + expected
+        for pair in np.unique(pairs[wrong]):
+            found = spans(wrong & (pairs == pair))
+            count = len(found.row)
+            yield marks(
                     severity, text, found, None, None, what=np.full(count, what),
                     seen=words[at(seen, found)], expected=words[at(expected, found)],
                 )  # fmt: skip
