@@ -102,7 +102,18 @@ def _surrounding(series: Series, first: int, stop: int) -> int | None:
 
 
 def fill(shape: Floats, known: Constraint, *, one_way: bool) -> Ints:
-    """Return integers in the form of `shape` that obey the constraint exactly. [counts]"""
+    """Return integers in the form of `shape` that obey the constraint exactly. [counts]
+
+    Raises:
+        NotEstimable: they would not fit into 64 bits.
+    """
+    try:
+        return _filled(shape, known, one_way=one_way)
+    except OverflowError as error:
+        raise NotEstimable("what is known of the energy gives values beyond 64 bits; look at it first") from error
+
+
+def _filled(shape: Floats, known: Constraint, *, one_way: bool) -> Ints:
     values = np.zeros(len(shape), dtype=np.int64)
     for part in known.parts:
         if part.energy is not None:

@@ -94,7 +94,7 @@ def _judged(
     store: Store, log: Log, clock: Clock, done: Done, some: Sequence[tuple[Channel, int, int]], again: int | None
 ) -> Done:  # fmt: skip
     with store.write() as connection:
-        _cursor(connection, NAME)  # one run at a time
+        alone(connection)
         run = Run(connection, log, done.position, again)
         for channel, length, dirty in some:
             run.judge(channel, length, dirty)
@@ -102,6 +102,11 @@ def _judged(
     return Done(
         done.position, done.channels + run.channels, done.versions + len(run.spans), done.findings + run.findings
     )
+
+
+def alone(connection: Connection) -> None:
+    """Let one transaction at a time look at versions and write what follows from them, whichever program it is of."""
+    _cursor(connection, NAME)
 
 
 def _size(store: Store, log: Log) -> int:

@@ -19,8 +19,9 @@ from collector.vee import authored
 from collector.vee.edit import ground
 from collector.vee.edit.draft import draft
 from collector.vee.edit.request import Draft, Request
+from collector.vee.run import alone
 from collector.vee.series import HAS_VALUE
-from shared import envelope, record, veeblob
+from shared import envelope, record, strictjson, veeblob
 from shared.errors import ConfigError
 from shared.release import instant
 from shared.veeblob import Span
@@ -54,6 +55,7 @@ def apply(connection: Connection, log: Log, wanted: Draft, now: int) -> int:
     Raises:
         ConfigError: what stands is no longer what the draft showed.
     """
+    alone(connection)
     _unchanged(connection, wanted.after, wanted.before, wanted.before_status)
     octets = veeblob.encode([wanted.after])
     digest = hashlib.sha256(octets).hexdigest()
@@ -72,6 +74,7 @@ def approve(connection: Connection, log: Log, position: int, person: str, now: i
         ConfigError: there is no such proposal, it is approved already, the same person made it, or what stands has
             changed since.
     """
+    alone(connection)
     entry = _entry(connection, position)
     name = entry.body.get("proposed")
     if entry.kind != "edit" or not isinstance(name, str):
@@ -81,7 +84,8 @@ def approve(connection: Connection, log: Log, position: int, person: str, now: i
     if person == entry.by:
         raise ConfigError(f"position {position}: {person} proposed this change; another person must approve it")
     (span,) = veeblob.decode(blobs.read(connection, name))
-    _unchanged(connection, span, tuple(entry.body["before"]), tuple(entry.body["before_status"]))
+    before = strictjson.optionals(entry.body["before"], "before")
+    _unchanged(connection, span, before, tuple(entry.body["before_status"]))
     body = {"edit": position, "sha256": name, "author": entry.by, "reason": entry.body["reason"],
             "text": entry.body["text"], "prev": _last(connection)}  # fmt: skip
     at = log.record(connection, "approval", body, by=person, now=now)
@@ -100,7 +104,9 @@ def undone(connection: Connection, log: Log, position: int, request: Request) ->
     entry = _entry(connection, position)
     name = entry.body.get("sha256")
     if not isinstance(name, str):
-        raise ConfigError(f"position {position}: no change in force; see: wattseal collector vee log")
+        at = _approval(entry, entries(connection))
+        hint = "see: wattseal collector vee log" if at is None else f"undo its approval: position {at}"
+        raise ConfigError(f"position {position}: no change in force; {hint}")
     (span,) = veeblob.decode(blobs.read(connection, name))
     channel = channels.named(connection, span.channel)
     now = versions.read(connection, channel.id, span.start, span.stop, span.length)
@@ -183,10 +189,8 @@ def _write(connection: Connection, span: Span, position: int) -> None:
 
 def state(entry: Entry, book: list[Entry]) -> str:
     """Return what has become of an entry: in force, proposed, approved, undone."""
-    if any(
-        one.body.get("undoes") in {entry.position, _approval(entry, book)} - {None} and _in_force(one, book)
-        for one in book
-    ):
+    own = {entry.position, _approval(entry, book)} - {None}
+    if any(one.body.get("undoes") in own and _in_force(one, book) for one in book):
         return "undone"
     if "proposed" in entry.body:
         return "approved" if _approval(entry, book) is not None else "proposed"
@@ -194,7 +198,8 @@ def state(entry: Entry, book: list[Entry]) -> str:
 
 
 def _in_force(entry: Entry, book: list[Entry]) -> bool:
-    return "sha256" in entry.body or _approval(entry, book) is not None
+    """Return whether an entry has been put into force and not been taken back."""
+    return state(entry, book) in {"in force", "approved"}
 
 
 def _approval(entry: Entry, book: list[Entry]) -> int | None:

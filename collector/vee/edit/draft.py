@@ -35,7 +35,7 @@ class Ground:
     timezone: str
     one_way: bool
     copied: tuple[Ints, Bools] | None  # of the source channel, and where it is known
-    day_energy: Callable[[Ints], Ints]  # by interval, the energy of its local day as it stands [counts]
+    day_energy: Callable[[Ints], list[int]]  # by interval, the energy of its local day as it stands [counts]
     #: Fills the span by a method, None: the one that back-tests best; bound to registers or not.
     estimate: Callable[[str | None, bool], Estimate]
 
@@ -59,11 +59,9 @@ def draft(request: Request, ground: Ground, limit: Second) -> Draft:
         value if HAS_VALUE[code] else None
         for value, code in zip(ground.values.tolist(), ground.status.tolist(), strict=True)
     )
-    change = np.array([abs((new or 0) - (old or 0)) for new, old in zip(shown, before, strict=True)], dtype=np.int64)
+    change = [abs((new or 0) - (old or 0)) for new, old in zip(shown, before, strict=True)]
     codes = tuple(ground.status.tolist())
-    return Draft(
-        request, ground.size, before, codes, span, int(change.sum()), _needs_second(request, ground, change, limit)
-    )
+    return Draft(request, ground.size, before, codes, span, sum(change), _needs_second(request, ground, change, limit))
 
 
 _Made = tuple[list[int], list[int], list[str | None], tuple[dict[str, object], ...]]
@@ -74,6 +72,10 @@ def _edit(request: Request, ground: Ground) -> _Made:
     if request.total is not None:
         if request.total < 0 and ground.one_way:
             raise ConfigError(f"{request.channel}: energy passes one way only; a total of {request.total} cannot be")
+        if not -(2**63) <= request.total < 2**63:
+            raise ConfigError(
+                f"{request.channel}: a total of {str(request.total)[:30]} cannot be: it has 64 bits at most"
+            )
         form = np.where(HAS_VALUE[ground.status], ground.values, 0).astype(np.float64)
         values = spread(form, request.total, one_way=ground.one_way)
     elif len(request.values) != n:
@@ -137,15 +139,17 @@ def _check_range(request: Request, values: Sequence[int], status: Sequence[int],
             raise ConfigError(f"{request.channel}: {value} cannot be: energy passes one way only, in 64 bits")
 
 
-def _needs_second(request: Request, ground: Ground, change: Ints, limit: Second) -> bool:
+def _needs_second(request: Request, ground: Ground, change: Sequence[int], limit: Second) -> bool:
     """Return whether a day's change passes 1 % of its energy or 100 kWh (vee.md I3)."""
-    if not change.any():
+    if not any(change):
         return False
     day = layout(ground.timezone, request.start, ground.length, len(change)).day
-    moved = np.bincount(day, weights=change.astype(np.float64))
+    moved = [0] * (int(day[-1]) + 1)
+    for at, amount in zip(day.tolist(), change, strict=True):
+        moved[at] += amount
     whole = ground.day_energy(day)
     energy = QUANTITIES[request.channel.rpartition(".")[2]].unit == "mWh"
     return any(
-        amount > int(total) * limit.permille // 1000 or (energy and amount > limit.energy_kWh * _KWH)
-        for amount, total in zip(moved.tolist(), whole.tolist(), strict=True)
+        amount > total * limit.permille // 1000 or (energy and amount > limit.energy_kWh * _KWH)
+        for amount, total in zip(moved, whole, strict=True)
     )

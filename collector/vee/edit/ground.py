@@ -81,7 +81,7 @@ def _copied(connection: Connection, request: Request, length: int) -> tuple[Ints
 
 def _day_energy(
     connection: Connection, channel: Channel, policy: Policy, request: Request, length: int, day: Ints
-) -> Ints:
+) -> list[int]:
     """Return the energy that stands of each local day that a request touches. [counts]"""
     where = layout(policy.timezone, request.start, length, len(day))
     first = int(where.ordinal[0])
@@ -89,8 +89,8 @@ def _day_energy(
     totals = []
     for start, stop in pairwise(edges):
         found = versions.read(connection, channel.id, start // length * length, -(-stop // length) * length, length)
-        totals.append(int(np.abs(np.where(HAS_VALUE[found.status], found.values, 0)).sum()))
-    return np.array(totals, dtype=np.int64)
+        totals.append(sum(map(abs, found.values[HAS_VALUE[found.status]].tolist())))
+    return totals
 
 
 class _Around:

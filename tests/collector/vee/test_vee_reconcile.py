@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from collector.vee import Series
 from collector.vee.reconcile import Part, constraint, fill, spread
+from collector.vee.series import NotEstimable
 
 floats = st.floats(-1e15, 1e15)
 shapes = st.lists(floats, min_size=1, max_size=60).map(lambda row: np.array(row, dtype=np.float64))
@@ -103,3 +106,9 @@ def test_a_total_that_contradicts_the_registers_is_refused() -> None:
         constraint(made([0, 0], {0: 100, 2: 130}), 0, 2, 31)
     with pytest.raises(ValueError, match="cannot be negative"):
         constraint(made([0, 0], {0: 100}), 0, 2, -1)
+
+
+def test_energy_beyond_64_bits_is_not_estimable() -> None:
+    series = made([0, 0, 0], {0: 0, 3: 0}, kind="net")
+    with pytest.raises(NotEstimable, match="beyond 64 bits"):
+        fill(np.ones(3), constraint(replace(series, registers=None, registers_known=None), 0, 3, 2**66), one_way=False)
