@@ -32,6 +32,8 @@ class Finding(Answer):
     limit: Whole | None
     text: str
     made_by: str
+    rule_version: int | None
+    rules_position: Whole | None  # of the `rules` record in force; null where the defaults held
     position: Whole
     resolved_position: Whole | None
 
@@ -78,7 +80,12 @@ def read(connection: Connection, query: Select[tuple[object, ...]]) -> list[Find
             id=row.id, channel=f"{row.site}/{row.of_meter}.{row.quantity}" if row.site else None, agent=row.agent,
             meter=row.meter or row.of_meter, rule=row.rule, severity=row.severity, start=instant_or_none(row.start),
             stop=instant_or_none(row.stop), observed=row.observed, limit=row.limit_, text=row.text,
-            made_by=row.made_by, position=row.position, resolved_position=row.resolved_position,
+            made_by=row.made_by, rule_version=row.rule_version, rules_position=_recorded(row.rules_position),
+            position=row.position, resolved_position=row.resolved_position,
         )
         for row in connection.execute(query)
     ]  # fmt: skip
+
+
+def _recorded(position: int | None) -> int | None:
+    return None if position is None or position < 0 else position

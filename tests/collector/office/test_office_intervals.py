@@ -147,7 +147,8 @@ def test_findings_are_filtered_by_what_a_person_asks(bureau: Bureau) -> None:
     assert first == {
         "id": second["id"] - 1, "channel": CHANNEL, "agent": None, "meter": "gt1-rev", "rule": "E1", "severity": "E",
         "start": "2026-03-02T14:00:00Z", "stop": "2026-03-02T14:05:00Z", "observed": -5, "limit": 0,
-        "text": "less than zero", "made_by": "vee", "position": 3, "resolved_position": None,
+        "text": "less than zero", "made_by": "vee", "rule_version": None, "rules_position": None,
+        "position": 3, "resolved_position": None,
     }  # fmt: skip
     for query, expected in (
         ("severity=E", [first]), ("severity=W", [second]), (f"channel={CHANNEL}", [first]), ("open=true", [first]),
