@@ -58,8 +58,13 @@ def parts(file: Path) -> Iterator["Parts"]:
 
 
 def person() -> str:
-    """Return who types, for the record."""
-    return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    """Return who types, for the record: the account, and of root the one that called sudo."""
+    return called_by(os.getuid(), os.environ.get("SUDO_USER"))
+
+
+def called_by(account: int, caller: str | None) -> str:
+    """Return whose word it is; a caller counts only with root, for anybody else could have set the variable."""
+    return caller if caller and account == 0 else pwd.getpwuid(account).pw_name
 
 
 def seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:  # noqa: ARG001 - click's form

@@ -83,14 +83,15 @@ def approve(file: Path, position: str, *, as_json: bool) -> None:
 @as_json
 def history(file: Path, *, as_json: bool) -> None:
     """List what people have changed, who and why, and what has become of it."""
-    from collector.vee.edit import book
+    from collector.vee.edit.entries import entries as every
+    from collector.vee.edit.entries import state
     from shared.release import instant
 
     with parts(file) as found, found.store.read() as connection:
-        entries = book.entries(connection)
+        entries = every(connection)
     members = [
         {"position": one.position, "kind": one.kind, "by": one.by, "time": instant(one.time // 1_000_000),
-         "state": book.state(one, entries), "sha256": one.sha256, **one.body}
+         "state": state(one, entries), "sha256": one.sha256, **one.body}
         for one in entries
     ]  # fmt: skip
     lines = [

@@ -5,38 +5,24 @@ book is a chain of its own inside the log; the former values stay, and `as_of` b
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from collector.intake.log import Log
 from collector.series import blobs, channels, versions
-from collector.store.schema import ledger, ledger_bytes
 from collector.vee import authored
 from collector.vee.edit import ground
 from collector.vee.edit.draft import draft
+from collector.vee.edit.entries import Entry, approval, entries
 from collector.vee.edit.request import Draft, Request
 from collector.vee.run import alone
 from collector.vee.series import HAS_VALUE
-from shared import envelope, record, strictjson, veeblob
+from shared import strictjson, veeblob
 from shared.errors import ConfigError
 from shared.release import instant
 from shared.veeblob import Span
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One record of the book."""
-
-    position: int
-    kind: str  # edit, approval
-    time: int  # [UTC us]
-    by: str
-    body: Mapping[str, Any]
-    sha256: str  # of the signed string: the next entry names it
 
 
 def preview(connection: Connection, log: Log, request: Request) -> Draft:
@@ -104,7 +90,7 @@ def undone(connection: Connection, log: Log, position: int, request: Request) ->
     entry = _entry(connection, position)
     name = entry.body.get("sha256")
     if not isinstance(name, str):
-        at = _approval(entry, entries(connection))
+        at = approval(entry, entries(connection))
         hint = "see: wattseal collector vee log" if at is None else f"undo its approval: position {at}"
         raise ConfigError(f"position {position}: no change in force; {hint}")
     (span,) = veeblob.decode(blobs.read(connection, name))
@@ -122,22 +108,6 @@ def undone(connection: Connection, log: Log, position: int, request: Request) ->
     moved = sum(abs((old or 0) - (new or 0)) for old, new in zip(span.values, values, strict=True))
     asked = replace(request, channel=span.channel, start=span.start, stop=span.stop)
     return Draft(asked, log.size(connection), span.values, span.status, back, moved, entry.kind == "approval", position)
-
-
-def entries(connection: Connection) -> list[Entry]:
-    """Return the book: every change, proposal and approval in the order of the log."""
-    query = (
-        select(ledger.c.position, ledger.c.kind, ledger.c.sha256, ledger_bytes.c.jws)
-        .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
-        .where(ledger.c.typ == "record", ledger.c.kind.in_(("edit", "approval")))
-        .order_by(ledger.c.position)
-    )
-    found = []
-    for row in connection.execute(query):
-        told = record.decode(envelope.payload(envelope.apart(row.jws)))
-        if row.kind == "edit" or "edit" in told.body:  # approvals of other things are no part of the book
-            found.append(Entry(row.position, row.kind, told.time, told.by, told.body, bytes(row.sha256).hex()))
-    return found
 
 
 def _entry(connection: Connection, position: int) -> Entry:
@@ -185,22 +155,3 @@ def _write(connection: Connection, span: Span, position: int) -> None:
         methods=span.method, made_by=span.made_by,
     )  # fmt: skip
     versions.append(connection, [one], position)
-
-
-def state(entry: Entry, book: list[Entry]) -> str:
-    """Return what has become of an entry: in force, proposed, approved, undone."""
-    own = {entry.position, _approval(entry, book)} - {None}
-    if any(one.body.get("undoes") in own and _in_force(one, book) for one in book):
-        return "undone"
-    if "proposed" in entry.body:
-        return "approved" if _approval(entry, book) is not None else "proposed"
-    return "in force"
-
-
-def _in_force(entry: Entry, book: list[Entry]) -> bool:
-    """Return whether an entry has been put into force and not been taken back."""
-    return state(entry, book) in {"in force", "approved"}
-
-
-def _approval(entry: Entry, book: list[Entry]) -> int | None:
-    return next((one.position for one in book if one.body.get("edit") == entry.position), None)

@@ -1,6 +1,6 @@
 """A request turned into versions: values, status, method and what they rest on. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,7 @@ class Ground:
     one_way: bool
     copied: tuple[Ints, Bools] | None  # of the source channel, and where it is known
     day_energy: Callable[[Ints], list[int]]  # by interval, the energy of its local day as it stands [counts]
+    alone: Mapping[int, int]  # by local day since 1970, what changes that nobody else approved move already [counts]
     #: Fills the span by a method, None: the one that back-tests best; bound to registers or not.
     estimate: Callable[[str | None, bool], Estimate]
 
@@ -140,11 +141,12 @@ def _check_range(request: Request, values: Sequence[int], status: Sequence[int],
 
 
 def _needs_second(request: Request, ground: Ground, change: Sequence[int], limit: Second) -> bool:
-    """Return whether a day's change passes 1 % of its energy or 100 kWh (vee.md I3)."""
+    """Return whether a day's changes, with those before it, pass 1 % of its energy or 100 kWh (vee.md I3)."""
     if not any(change):
         return False
-    day = layout(ground.timezone, request.start, ground.length, len(change)).day
-    moved = [0] * (int(day[-1]) + 1)
+    where = layout(ground.timezone, request.start, ground.length, len(change))
+    day = where.day
+    moved = [ground.alone.get(one, 0) for one in where.ordinal.tolist()]
     for at, amount in zip(day.tolist(), change, strict=True):
         moved[at] += amount
     whole = ground.day_energy(day)

@@ -1,5 +1,6 @@
 """What a change is drafted on: the versions that stand, registers, other meters and the limits of the site."""
 
+from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
 
@@ -7,19 +8,22 @@ import numpy as np
 from sqlalchemy import Connection
 
 from collector.intake.log import Log
-from collector.series import channels, raw, versions
+from collector.series import blobs, channels, raw, versions
 from collector.series.channels import Channel
 from collector.series.registers import Registers
 from collector.series.versions import Values
 from collector.vee import Series, estimate
 from collector.vee.edit.draft import Ground
+from collector.vee.edit.entries import entries, state
 from collector.vee.edit.request import Request
 from collector.vee.localtime import layout, midnight
 from collector.vee.policy import Policy
 from collector.vee.rules.i3_second_person import Second
 from collector.vee.run import HISTORY, Run
-from collector.vee.series import HAS_VALUE, ONE_WAY, Bools, Estimate, Ints
+from collector.vee.series import HAS_VALUE, ONE_WAY, REFERENCE, Bools, Estimate, Ints
+from shared import strictjson, veeblob
 from shared.errors import ConfigError
+from shared.quantity import QUANTITIES
 from shared.release import instant
 
 AFTER = 7 * 86_400  # what an estimate looks on [s]
@@ -44,6 +48,7 @@ def of(connection: Connection, log: Log, request: Request) -> tuple[Ground, Seco
         flags=standing.flags.astype(np.int64), methods=_methods(standing), timezone=policy.timezone,
         one_way=policy.kind(channel.quantity) in ONE_WAY, copied=_copied(connection, request, length),
         day_energy=partial(_day_energy, connection, channel, policy, request, length),
+        alone=_alone(connection, request.channel, policy.timezone),
         estimate=partial(around.estimate, request),
     )  # fmt: skip
     return made, limit if isinstance(limit, Second) else Second()
@@ -75,8 +80,27 @@ def _copied(connection: Connection, request: Request, length: int) -> tuple[Ints
     if request.source is None:
         return None
     channel = _channel(connection, request.source)
+    ours, theirs = (QUANTITIES[name.rpartition(".")[2]].unit for name in (request.channel, request.source))
+    if ours != theirs:
+        raise ConfigError(f"{request.source}: counts {theirs}, and {request.channel} {ours}; copy like from like")
     found = versions.read(connection, channel.id, request.start, request.stop, length)
-    return found.values, HAS_VALUE[found.status]
+    return found.values, REFERENCE[found.status]
+
+
+def _alone(connection: Connection, channel: str, timezone: str) -> Mapping[int, int]:
+    """Return what changes in force that nobody else has approved move, by local day since 1970. [counts]"""
+    book, moved = entries(connection), dict[int, int]()
+    for one in book:
+        body = one.body
+        if body.get("channel") != channel or "sha256" not in body or body["action"] == "undo":
+            continue
+        if state(one, book) == "in force":
+            (span,) = veeblob.decode(blobs.read(connection, str(body["sha256"])))
+            where = layout(timezone, span.start, span.length, len(span.values))
+            before = strictjson.optionals(body["before"], "before")
+            for day, old, new in zip(where.ordinal[where.day].tolist(), before, span.values, strict=True):
+                moved[day] = moved.get(day, 0) + abs((new or 0) - (old or 0))
+    return moved
 
 
 def _day_energy(

@@ -13,6 +13,8 @@ REASONS = (
     "meter_fault", "communication_fault", "data_error", "check_meter", "site_visit", "outage_confirmed", "test",
     "agreed", "better_estimate", "mistaken_edit", "other",
 )  # fmt: skip
+#: Which actions look at a field.
+_OF = {"values": ("edit",), "total": ("edit",), "method": ("reject", "estimate"), "source": ("copy",)}
 LONGEST = 2000  # of a text [characters]
 
 
@@ -47,8 +49,18 @@ class Request:
             raise ConfigError("a change needs the name of the person who makes it")
         if self.action == "edit" and bool(self.values) == (self.total is not None):
             raise ConfigError("an edit takes either values, one an interval, or a total to be spread")
-        if self.action == "copy" and self.source is None:
-            raise ConfigError("a copy needs the channel to copy from, as dc1/gt1-check.energy_active_import")
+        if self.action == "copy" and self.source in (None, self.channel):
+            raise ConfigError("a copy needs another channel to copy from, as dc1/gt1-check.energy_active_import")
+        self._check_fields()
+
+    def _check_fields(self) -> None:
+        """Check that nothing was asked for that the action would not look at."""
+        given = {"values": bool(self.values), "total": self.total is not None, "method": self.method is not None,
+                 "source": self.source is not None}  # fmt: skip
+        for name, actions in _OF.items():
+            if given[name] and self.action not in actions:
+                known = " and ".join(actions)
+                raise ConfigError(f"{name}: of no use to {self.action!r}, only to {known}; leave it out")
 
 
 @dataclass(frozen=True, slots=True)

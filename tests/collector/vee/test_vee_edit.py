@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from collector.store.schema import finding, ledger
 from collector.vee import explain
 from collector.vee.edit import book
+from collector.vee.edit.entries import entries, state
 from collector.vee.edit.request import Draft, Request
 from collector.vee.parameters import Entry, Parameters
 from shared import envelope, record
@@ -62,8 +63,8 @@ def approve(line: Line, position: int, person: str) -> int:
 
 def states(line: Line) -> list[str]:
     with line.centre.store.read() as connection:
-        entries = book.entries(connection)
-    return [book.state(one, entries) for one in entries]
+        told = entries(connection)
+    return [state(one, told) for one in told]
 
 
 def rules(line: Line) -> list[tuple[str, str]]:
@@ -219,11 +220,11 @@ def test_the_book_is_a_chain_in_the_log(line: Line) -> None:
     second = change(line, asked("edit", 2, 3, values=(10_100,)))
     undo(line, second)
     with line.centre.store.read() as connection:
-        entries = book.entries(connection)
-        texts = [entry.text for entry in (line.centre.log.entry(connection, one.position) for one in entries) if entry]
-    assert [one.position for one in entries][:2] == [first, second]
+        changes = entries(connection)
+        texts = [entry.text for entry in (line.centre.log.entry(connection, one.position) for one in changes) if entry]
+    assert [one.position for one in changes][:2] == [first, second]
     previous = None
-    for entry, text in zip(entries, texts, strict=True):
+    for entry, text in zip(changes, texts, strict=True):
         assert text is not None
         assert entry.body["prev"] == previous
         assert record.decode(envelope.payload(envelope.apart(text))).by == "anna"
@@ -240,7 +241,10 @@ def test_the_book_is_a_chain_in_the_log(line: Line) -> None:
         ({"action": "edit", "total": -5}, "a total of -5 cannot be"),
         ({"action": "edit"}, "either values, one an interval, or a total"),
         ({"action": "edit", "values": (1,), "total": 1}, "either values, one an interval, or a total"),
-        ({"action": "copy"}, "needs the channel to copy from"),
+        ({"action": "copy"}, "needs another channel to copy from"),
+        ({"action": "copy", "source": NAME}, "needs another channel to copy from"),
+        ({"action": "accept", "values": (1,)}, "values: of no use to 'accept', only to edit; leave it out"),
+        ({"action": "edit", "values": (1,), "method": "linear"}, "only to reject and estimate"),
         ({"action": "copy", "source": "dc1/nobody.energy_active_export"}, "no channel 'dc1/nobody"),
         ({"action": "estimate", "method": "guess"}, "no method 'guess'"),
         ({"action": "edit", "values": (1,), "reason": "because"}, "no reason 'because'; known: meter_fault"),

@@ -1,17 +1,22 @@
 """Changes under stress: beside another program, at the ends of 64 bits, taken back and brought back."""
 
+import pwd
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 
+from collector.commands.arguments import called_by
 from collector.store.engine import Store
 from collector.vee.edit import book
 from collector.vee.run import catch_up
 from shared.errors import ConfigError
-from tests.collector.vee.test_vee_edit import WHOLE, apply, approve, asked, change, preview, states, undo
-from tests.collector.vee.test_vee_run import Line, line
+from tests.collector.vee.test_vee_edit import CHECK, WHOLE, apply, approve, asked, change, preview, states, undo
+from tests.collector.vee.test_vee_run import NAME, T0, Line, line
+from tests.collector.vee.test_vee_surroundings import beside
+from tests.fakes import reads
 
 __all__ = ["line"]
 
@@ -108,3 +113,39 @@ def test_a_total_beyond_64_bits_is_refused(line: Line, total: int) -> None:
     line.send(0, WHOLE)
     with pytest.raises(ConfigError, match="64 bits at most"):
         preview(line, asked("edit", 1, 3, total=total))
+
+
+def test_small_changes_of_one_day_add_up_to_a_large_one(line: Line) -> None:
+    """1 % of the day are 700 of 70,000 mWh: twice 400 are more, whoever makes them."""
+    line.send(0, WHOLE)
+    first = preview(line, asked("edit", 1, 2, values=(15_400,)))
+    assert not first.needs_second
+    position = apply(line, first)
+    second = asked("edit", 2, 3, values=(9_600,), author="bert")
+    assert preview(line, second).needs_second
+    assert not preview(line, replace(second, values=(9_800,))).needs_second
+    undo(line, position)
+    assert not preview(line, second).needs_second
+
+
+def test_only_what_the_other_meter_measured_in_the_same_unit_is_copied(line: Line) -> None:
+    line.send(0, WHOLE)
+    beside(line, "gt1-check", [0, 11, None, 33, 44, 55, 66])
+    assert preview(line, asked("copy", 3, 5, source=CHECK)).after.values == (11_000, 11_000)
+    with pytest.raises(ConfigError, match="knows 1 of 3 intervals"):
+        preview(line, asked("copy", 0, 3, source=CHECK))
+    line.centre.take(line.agent.seal("intervals", reads(T0, WHOLE, quantity="energy_reactive_export")))
+    line.run()
+    before = line.size()
+    with pytest.raises(ConfigError, match=r"counts mvarh, and .* mWh; copy like from like"):
+        preview(line, asked("copy", 0, 3, source=NAME.replace("active", "reactive")))
+    assert line.size() == before
+
+
+def test_nobody_but_root_speaks_in_the_name_of_another() -> None:
+    """Else one person would propose and approve: SUDO_USER is a variable that anybody can set."""
+    own = pwd.getpwuid(1).pw_name
+    assert called_by(1, "bert") == own
+    assert called_by(1, None) == own
+    assert called_by(0, "bert") == "bert"
+    assert called_by(0, None) == pwd.getpwuid(0).pw_name

@@ -1,0 +1,58 @@
+"""The book of what people changed: its entries as the log has them, and what has become of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from collector.store.schema import ledger, ledger_bytes
+from shared import envelope, record
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of the book."""
+
+    position: int
+    kind: str  # edit, approval
+    time: int  # [UTC us]
+    by: str
+    body: Mapping[str, Any]
+    sha256: str  # of the signed string: the next entry names it
+
+
+def entries(connection: Connection) -> list[Entry]:
+    """Return the book: every change, proposal and approval in the order of the log."""
+    query = (
+        select(ledger.c.position, ledger.c.kind, ledger.c.sha256, ledger_bytes.c.jws)
+        .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
+        .where(ledger.c.typ == "record", ledger.c.kind.in_(("edit", "approval")))
+        .order_by(ledger.c.position)
+    )
+    found = []
+    for row in connection.execute(query):
+        told = record.decode(envelope.payload(envelope.apart(row.jws)))
+        if row.kind == "edit" or "edit" in told.body:  # approvals of other things are no part of the book
+            found.append(Entry(row.position, row.kind, told.time, told.by, told.body, bytes(row.sha256).hex()))
+    return found
+
+
+def state(entry: Entry, book: list[Entry]) -> str:
+    """Return what has become of an entry: in force, proposed, approved, undone."""
+    own = {entry.position, approval(entry, book)} - {None}
+    if any(one.body.get("undoes") in own and _in_force(one, book) for one in book):
+        return "undone"
+    if "proposed" in entry.body:
+        return "approved" if approval(entry, book) is not None else "proposed"
+    return "in force"
+
+
+def _in_force(entry: Entry, book: list[Entry]) -> bool:
+    """Return whether an entry has been put into force and not been taken back."""
+    return state(entry, book) in {"in force", "approved"}
+
+
+def approval(entry: Entry, book: list[Entry]) -> int | None:
+    """Return the position of the approval of a proposal, None where there is none."""
+    return next((one.position for one in book if one.body.get("edit") == entry.position), None)
