@@ -1,12 +1,13 @@
 """`collector.toml`: every key checked, each complaint at file, line and column."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from shared import places
 from shared.places import Path as Keys
@@ -20,6 +21,16 @@ def _address(text: str, example: str) -> str:
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f'write an address and a port, as "{example}"')
     return text
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None or moment.microsecond:
+        raise ValueError("write a time with its offset, as 2026-01-01T00:00:00Z")
+    return moment
+
+
+#: A time of a master-data file, with its offset from UTC.
+Moment = Annotated[datetime, AfterValidator(_aware)]
 
 
 class Strict(BaseModel):

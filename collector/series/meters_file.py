@@ -1,14 +1,14 @@
 """`meters.toml`: which agents speak for a meter, and since when; loaded into the log as one signed record."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Literal
 
 import tomlkit
 from pydantic import BaseModel, Field, field_validator
 
-from collector.config import Id, Strict, keys_of
+from collector.config import Id, Moment, Strict, keys_of
 from shared import places
 from shared.errors import ConfigError
 from shared.places import Path as Keys
@@ -22,14 +22,7 @@ class MeterEntry(Strict):
     site: Id
     meter: Id
     agents: list[Id] = Field(min_length=1, description="the first is preferred, the others stand in for it")
-    from_: datetime = Field(alias="from", description="in force from here until a later entry of the same meter")
-
-    @field_validator("from_")
-    @classmethod
-    def _aware(cls, moment: datetime) -> datetime:
-        if moment.tzinfo is None or moment.microsecond:
-            raise ValueError("write a time with its offset, as 2026-01-01T00:00:00Z")
-        return moment
+    from_: Moment = Field(alias="from", description="in force from here until a later entry of the same meter")
 
     @field_validator("agents")
     @classmethod

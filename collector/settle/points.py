@@ -1,7 +1,7 @@
 """`points.toml`: what is settled, as dated formulas; loaded into the log as one signed record."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tomlkit
 from pydantic import BaseModel, Field, field_validator
 
-from collector.config import Id, Strict, keys_of
+from collector.config import Id, Moment, Strict, keys_of
 from collector.settle.evaluation import evaluation_order
 from shared import places
 from shared.errors import ConfigError
@@ -27,19 +27,12 @@ class PointEntry(Strict):
     """One `[[point]]`."""
 
     id: Id
-    from_: datetime = Field(alias="from", description="in force from here until a later entry of the same id")
+    from_: Moment = Field(alias="from", description="in force from here until a later entry of the same id")
     role: Literal["grid", "generation", "storage", "load", "tenant"]
     formula: str
     length_s: Annotated[int, Field(ge=1, le=3600)] = 900
     quantity: str | None = Field(default=None, description="what the result is; taken from the formula when left out")
     parties: list[Id] = Field(default=[], description="who may see it; everybody when left out")
-
-    @field_validator("from_")
-    @classmethod
-    def _aware(cls, moment: datetime) -> datetime:
-        if moment.tzinfo is None or moment.microsecond:
-            raise ValueError("write a time with its offset, as 2026-01-01T00:00:00Z")
-        return moment
 
     @field_validator("length_s")
     @classmethod

@@ -1,6 +1,5 @@
 """What a release is made from: points, versions of channels, and the leaves behind them, as of one position."""
 
-import json
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, bindparam, insert, select
 
+from collector.intake import records
 from collector.intake.log import Log
 from collector.series import anchors, factors, raw
 from collector.series import channels as names
@@ -16,8 +16,8 @@ from collector.series import versions as series
 from collector.series.codec import Ints
 from collector.series.registers import Registers
 from collector.settle.rows import Channel
-from collector.store.schema import blob, finding, ledger, ledger_bytes, version_segment
-from shared import envelope, master, veil
+from collector.store.schema import blob, finding, version_segment
+from shared import master, veil
 from shared.factor import Correction
 from shared.master import PointVersion, in_force
 from shared.registers import Mark
@@ -46,20 +46,13 @@ class Points:
 
 def points(connection: Connection, size: int) -> Points:
     """Return the points of the newest `points` record below a log size."""
-    query = (
-        select(ledger.c.position, ledger_bytes.c.jws)
-        .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
-        .where(ledger.c.typ == "record", ledger.c.kind == "points", ledger.c.position < size)
-        .order_by(ledger.c.position.desc())
-        .limit(1)
-    )
-    row = connection.execute(query).one_or_none()
-    if row is None:
+    found = records.newest(connection, "points", size)
+    if found is None:
         return Points([], -1)
-    body = json.loads(envelope.payload(envelope.apart(row.jws)))["body"]
+    position, body = found[0], found[1].body
     if not veil.is_veiled(body):
-        return Points(master.points(body), row.position)
-    return Points(veil.opened(body, openings(connection, body)), row.position)
+        return Points(master.points(body), position)
+    return Points(veil.opened(body, openings(connection, body)), position)
 
 
 def openings(connection: Connection, body: dict[str, Any]) -> list[bytes]:

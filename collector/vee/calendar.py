@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from collector.store.schema import ledger, ledger_bytes
-from shared import envelope, record
+from collector.intake import records
 from shared.errors import Malformed
 
 
@@ -54,17 +53,8 @@ def read(connection: Connection, size: int) -> Calendar:
     Raises:
         Malformed: a newer version has written it.
     """
-    query = (
-        select(ledger.c.position, ledger_bytes.c.jws)
-        .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
-        .where(ledger.c.typ == "record", ledger.c.kind == "calendar", ledger.c.position < size)
-        .order_by(ledger.c.position.desc())
-        .limit(1)
-    )
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        return Calendar()
-    return decode(record.decode(envelope.payload(envelope.apart(row.jws))).body, row.position)
+    found = records.newest(connection, "calendar", size)
+    return Calendar() if found is None else decode(found[1].body, found[0])
 
 
 def changes(old: Calendar, new: Calendar) -> list[str]:

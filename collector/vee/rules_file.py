@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, StringConstraints, field_validator
 
 import collector.vee.estimators
 import collector.vee.rules  # noqa: F401 - importing it registers the rules
-from collector.config import Id, Strict, keys_of
+from collector.config import Id, Moment, Strict, keys_of
 from collector.vee.catalogue import RULES
 from collector.vee.expression import parse
 from collector.vee.parameters import Check, Entry, Formula, Node, Official, Parameters, Which
@@ -32,14 +32,7 @@ Ppm = Annotated[int, Field(ge=1, le=100_000)]
 class _Dated(Strict):
     """What every entry has."""
 
-    from_: datetime = Field(alias="from", description="in force from here until a later entry for the same channels")
-
-    @field_validator("from_")
-    @classmethod
-    def _aware(cls, moment: datetime) -> datetime:
-        if moment.tzinfo is None or moment.microsecond:
-            raise ValueError("write a time with its offset, as 2026-01-01T00:00:00Z")
-        return moment
+    from_: Moment = Field(alias="from", description="in force from here until a later entry for the same channels")
 
     @property
     def since(self) -> int:
