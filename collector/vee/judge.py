@@ -18,7 +18,7 @@ from collector.vee import Finding, Series, authored, estimate, validate
 from collector.vee.inputs import DeviceFlags
 from collector.vee.parts import US, Parts, parts
 from collector.vee.policy import Policy
-from collector.vee.series import Bools, Codes, Estimate, Ints, NotEstimable
+from collector.vee.series import ONE_WAY, Bools, Codes, Estimate, Ints, NotEstimable
 from collector.vee.validate import Settings
 from shared.status import Flags, Status
 
@@ -196,10 +196,9 @@ def _close(
 ) -> None:  # fmt: skip
     """Fill a gap whose end is known, or leave it missing; ``known`` is what registers saw on either side of a seam."""
     start, stop = span
-    same_run = bool(seen.known[start]) and seen.run[start] == seen.run[stop]
-    total = int(seen.registers[stop] - seen.registers[start]) if same_run else None
     gap = slice(start, stop)
-    within = seen.known & (seen.run == seen.run[start]) if same_run else np.zeros(seen.n + 1, dtype=np.bool_)
+    within = _binding(seen, start, stop, one_way=view.kind in ONE_WAY)
+    total = int(seen.registers[stop]) - int(seen.registers[start]) if within[start] else None
     if not view.around.anew and _stands(standing, seen, gap, within):
         _keep(verdict, standing, gap)
         return
@@ -218,6 +217,14 @@ def _close(
         "method": made.method, "low": made.low, "high": made.high,
         "back_test": None if made.back_test is None else f"{made.back_test:.6f}", "inputs": made.inputs,
     })  # fmt: skip
+
+
+def _binding(seen: Registers, start: int, stop: int, *, one_way: bool) -> Bools:
+    """Return the registers that say what a gap held: none where they are of two runs, or fall and must not."""
+    own: Bools = seen.known & (seen.run == seen.run[start])
+    falls = bool((np.diff(seen.registers[start : stop + 1][own[start : stop + 1]]) < 0).any())
+    same_run = bool(own[start] and own[stop]) and not (one_way and falls)
+    return own if same_run else np.zeros(seen.n + 1, dtype=np.bool_)
 
 
 def _around(known: Parts | None) -> Estimate | None:

@@ -182,3 +182,17 @@ def test_two_agents_of_two_sites_do_not_mix(line: Line) -> None:
         channel = channels.named(connection, "ny2/gt1-rev.energy_active_export")
         assert versions.read(connection, channel.id, T0, T0 + 300, 300).values.tolist() == [1000]
         assert connection.execute(select(func.count()).select_from(ledger)).scalar_one() == line.size()
+
+
+@pytest.mark.parametrize("levels", [[100, 110, None, 105, 115], [100, 110, None, 140, None, 135, None, 150, 160]])
+def test_a_register_that_falls_over_a_gap_binds_nothing_and_stops_nobody(
+    line: Line, levels: list[int | None]
+) -> None:  # fmt: skip
+    """One meter's nonsense must not keep the others from being judged: its gap is estimated, and objected to."""
+    line.send(0, levels)
+    values, names = line.read(len(levels) - 1)
+    assert "ESTIMATED" in names
+    assert all(value is not None and value >= 0 for value in values)
+    with line.centre.store.read() as connection:
+        found = connection.execute(select(finding.c.rule, finding.c.severity)).all()
+    assert ("G1", "E") in {tuple(row) for row in found}
