@@ -7,7 +7,7 @@ nothing changed; what a record commits to is a blob that anyone can hash.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -202,7 +202,7 @@ class Run:
         settings = self.parameters.settings(channel.site, policy.role, channel.meter, channel.quantity)
         around = Around(
             self.around.of(channel, policy, seen, first), settings, self.calendar.of(channel.site),
-            partial(self.neighbours, channel, policy, seen),
+            cache(partial(self.neighbours, channel, policy, seen)),
             partial(self.parameters.method, channel.site, policy.role, channel.meter, channel.quantity),
             anew=self.again is not None,
         )  # fmt: skip
