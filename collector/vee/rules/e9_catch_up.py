@@ -46,5 +46,5 @@ def catch_up(block: Block, limit: CatchUp) -> Iterator[Marks]:
         "The register stood still from {when} and then jumped by {observed}, until {until}; spread it over the whole."
     )
     yield marks("W", text, Spans(row, first, stop + 1), jump, most).only(
-        told & rare & (fits | (not block.one_way)) & (before > 0) & (jump > most)
+        told & rare & (fits | (not block.one_way)) & (jump > most)
     )

@@ -67,6 +67,8 @@ def test_the_rating_bounds_energy_strictly() -> None:
 
 def test_the_rating_bounds_both_directions() -> None:
     assert spans(validate(made([-1201, -(2**63)], kind="net", rated_power=4000), ["E2"])) == [("E2", "E", 0, 2)]
+    found = validate(made([-1100, -1101, -1200, -1201], kind="net", rated_power=4000), ["E2"])
+    assert spans(found) == [("E2", "W", 1, 3), ("E2", "E", 3, 4)]
 
 
 def test_without_a_rating_there_is_no_limit() -> None:

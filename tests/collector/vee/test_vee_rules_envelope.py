@@ -82,7 +82,7 @@ def test_a8_older_than_the_open_window() -> None:
 
 def test_a9_fifteen_digits() -> None:
     most = 10**15 - 1
-    assert seen(made([most, -most - 1], kind="net"), "A9") == [("E", 1, 2, most + 1, most)]
+    assert seen(made([most, -most - 1, -most], kind="net"), "A9") == [("E", 1, 2, most + 1, most)]
 
 
 def test_b1_the_gateways_clock() -> None:
@@ -108,6 +108,8 @@ def test_b2_a_clock_that_drifts() -> None:
     ahead = [0] * 72 + [3_000_000] * 12 + [3_000_001] * 12
     series = made([1] * 96, length=3600, clocks=Clocks(meter=numbers(*ahead)))
     assert seen(series, "B2") == [("W", 84, 96, 3_000_001, 3_000_000)]
+    at_most = made([1] * 96, length=3600, clocks=Clocks(meter=numbers(*[0] * 72, *[5_000_000] * 24)))
+    assert seen(at_most, "B2") == [("W", 72, 96, 5_000_000, 3_000_000)]  # five seconds off are no warning themselves
 
 
 def test_b3_short_and_long_intervals() -> None:
@@ -136,6 +138,13 @@ def test_b4_labels_follow_summer_time(start: int, change: int, slots: int) -> No
     assert f"{before - after} s beside its local time" in found[0].text
 
 
+def test_b4_looks_at_the_series_from_its_first_interval_to_its_last() -> None:
+    starts = [DAY, DAY + 900 * 95, DAY + 900 * 96]
+    labels = np.array([DAY + 60, DAY + 900 * 95 + 60, DAY + 900 * 96 + 60])
+    found = seen(made([1] * 96, deliveries=came(starts, labels=labels)), "B4")
+    assert found == [("E", at, at + 1, DAY + 900 * at + 60, DAY + 900 * at) for at in (0, 95)]
+
+
 def test_b4_a_day_with_too_many_labels() -> None:
     starts = [DAY + 900 * at for at in range(96)]
     labels = np.array([*starts, DAY + 900])
@@ -153,6 +162,8 @@ def test_c2_how_complete_a_day_is() -> None:
     ]
     assert seen(made([*[1] * 92, *[None] * 4]), "C2")[0][0] == "I"  # 95.8 %
     assert seen(made([*[1] * 91, *[None] * 5]), "C2")[0][0] == "W"  # 94.8 %
+    assert seen(made([*[1] * 1368, *[None] * 72], length=60), "C2")[0][0] == "I"  # 95 % to the minute
+    assert seen(made([*[1] * 1367, *[None] * 73], length=60), "C2")[0][0] == "W"
     assert seen(made([*[1] * 90, *[None] * 5]), "C2") == []  # a day that has not ended
 
 
