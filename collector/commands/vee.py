@@ -2,11 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from collector.commands.arguments import as_json, parts, say, seconds, takes
 from collector.commands.edit import approve, edit, history, undo
+
+SEVERITIES: tuple[Literal["E", "W", "I"], ...] = ("E", "W", "I")  # the gravest first
+SHOWN = 20  # findings that `status` prints
 
 
 @click.group()
@@ -47,12 +51,18 @@ def run(file: Path, *, again: int | None, as_json: bool) -> None:
 @as_json
 def status(file: Path, *, as_json: bool) -> None:
     """Say how far validation is, and what stands open; exit 1 when findings of severity E do."""
+    from collector.office.api.findings import newest
     from collector.vee.run import standing
 
     with parts(file) as found, found.store.read() as connection:
         members = standing(connection, found.log)
-    text = f"validated up to {members['position']} of {members['size']}; open findings: {members['open'] or 'none'}"
-    say(members, text, as_json=as_json)
+        told = [one for severity in SEVERITIES for one in newest(connection, severity, SHOWN, is_open=True)][:SHOWN]
+    counts = ", ".join(f"{members['open'][one]} {one}" for one in SEVERITIES if members["open"].get(one))
+    lines = [f"validated up to {members['position']} of {members['size']}; open findings: {counts or 'none'}"]
+    lines += [f"{one.severity} {one.rule} {one.channel or one.meter or one.agent}: {one.text}" for one in told]
+    if sum(members["open"].values()) > len(told):
+        lines.append("... more on the collector's page, under Findings")
+    say(members, "\n".join(lines), as_json=as_json)
     sys.exit(1 if members["open"].get("E") else 0)
 
 

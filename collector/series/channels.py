@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from sqlalchemy import Connection, insert, select
 
@@ -46,7 +47,9 @@ def named(connection: Connection, name: str) -> Channel:
     site, _, meter = place.partition("/")
     found = [one for one in every(connection, site, meter) if one.quantity == quantity]
     if not found:
-        raise ConfigError(f"no channel {name!r} has any values; a name is site/meter.quantity")
+        near = get_close_matches(name, [one.name for one in every(connection)], 3)
+        hint = f"is it {' or '.join(near)}?" if near else "a name is site/meter.quantity"
+        raise ConfigError(f"no channel {name!r} has any values; {hint}")
     return found[0]
 
 

@@ -36,9 +36,7 @@ def interval(connection: Connection, name: str, at: int) -> tuple[int, list[Told
     Raises:
         ConfigError: no such channel or interval.
     """
-    channel = next((one for one in channels.every(connection) if one.name == name), None)
-    if channel is None:
-        raise ConfigError(f"no channel {name!r}; see: GET /v1/channels")
+    channel = channels.named(connection, name)
     length = _length(connection, channel, at)
     return length, _versions(connection, channel, at, length), _findings(connection, channel, at, length)
 

@@ -35,7 +35,7 @@ def of(connection: Connection, log: Log, request: Request) -> tuple[Ground, Seco
     Raises:
         ConfigError: no such channel or time.
     """
-    channel = _channel(connection, request.channel)
+    channel = channels.named(connection, request.channel)
     length, span = _length(connection, channel, request)
     run = Run(connection, log, log.size(connection))
     policy = run.policies.get((channel.site, channel.meter), Policy())
@@ -52,13 +52,6 @@ def of(connection: Connection, log: Log, request: Request) -> tuple[Ground, Seco
         estimate=partial(around.estimate, request),
     )  # fmt: skip
     return made, limit if isinstance(limit, Second) else Second()
-
-
-def _channel(connection: Connection, name: str) -> Channel:
-    found = next((one for one in channels.every(connection) if one.name == name), None)
-    if found is None:
-        raise ConfigError(f"no channel {name!r}; see: GET /v1/channels")
-    return found
 
 
 def _length(connection: Connection, channel: Channel, request: Request) -> tuple[int, tuple[int, int]]:
@@ -79,7 +72,7 @@ def _methods(standing: Values) -> list[str | None]:
 def _copied(connection: Connection, request: Request, length: int) -> tuple[Ints, Bools] | None:
     if request.source is None:
         return None
-    channel = _channel(connection, request.source)
+    channel = channels.named(connection, request.source)
     ours, theirs = (QUANTITIES[name.rpartition(".")[2]].unit for name in (request.channel, request.source))
     if ours != theirs:
         raise ConfigError(f"{request.source}: counts {theirs}, and {request.channel} {ours}; copy like from like")
