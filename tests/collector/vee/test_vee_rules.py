@@ -125,6 +125,7 @@ def test_small_values_are_no_spike() -> None:
 
 def test_a_day_with_fewer_than_three_values_says_nothing_of_spikes() -> None:
     assert validate(made([1, 1000]), ["F1"]) == []
+    assert spans(validate(made([1, 1, 1000]), ["F1"])) == [("F1", "W", 2, 3)]
     assert validate(made([None, 1, 1000, None]), ["F1"]) == []
 
 

@@ -153,6 +153,12 @@ def test_f3_hampel() -> None:
     assert seen(made([1, 2, 3]), "F3") == []
 
 
+def test_f3_six_deviations_are_passed_and_no_more() -> None:
+    """Median 1000, median deviation 100: 6 x 1.4826 x 100 are 889.56."""
+    for value, found in ((1889, []), (1890, [("W", 3, 4, 1890, 889)])):
+        assert seen(made([900, 1100, 900, value, 1100, 900, 1000]), "F3") == found
+
+
 def test_f4_the_same_value_again_and_again() -> None:
     values = [1000 + at for at in range(30)]
     values[10:17] = [5000] * 7
@@ -179,6 +185,9 @@ def test_f5_a_peak_against_the_days_before() -> None:
     assert seen(made(days(*[300] * 7, 600), length=3600), "F5") == []
     assert seen(made(days(*[300] * 7, 601), length=3600), "F5") == [("W", 168, 192, 601, 300)]
     assert seen(made(days(*[300] * 6, 601), length=3600), "F5") == []  # six days are no period
+    assert seen(made(days(*[0] * 7, 601), length=3600), "F5") == []  # nothing is no peak to be risen from
+    for peak, found in ((400_000, []), (400_001, [("W", 168, 192, 400_001, 300)])):  # a tenth of the rating
+        assert seen(made(days(*[300] * 7, peak), length=3600, rated_power=RATED), "F5") == found
 
 
 def test_f6_daily_use() -> None:
