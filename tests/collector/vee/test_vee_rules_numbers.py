@@ -195,6 +195,7 @@ def test_f6_daily_use() -> None:
         series = made(days(*[100] * 7, level), length=3600)
         assert seen(series, "F6") == ([("W", 168, 192, 24 * level, 2400)] if found else [])
     assert seen(made(days(*[100] * 6, 300), length=3600), "F6") == []
+    assert seen(made(days(*[0] * 7, 300), length=3600), "F6") == []  # nothing is no use to compare with
     assert seen(made(days(*[100] * 7, None, 300), length=3600), "F6") == [("W", 192, 216, 7200, 2400)]
 
 
@@ -224,6 +225,9 @@ def test_f8_a_value_that_sticks_out_further_than_ever() -> None:
     bent[at] = 400
     assert [(one[1], one[3]) for one in seen(made(bent), "F8")] == [(at, 290)]
     assert seen(made(bent[: 96 * 13]), "F8") == []
+    shortest = values[: 96 * 14 + 3]  # fourteen days, and the three that make a bend
+    shortest[-2] = 400
+    assert [one[1] for one in seen(made(shortest), "F8")] == [96 * 14 + 1]
 
 
 def test_f9_a_level_that_moves_for_good() -> None:
