@@ -7,6 +7,7 @@ stays missing; an estimate once made stands until something else is known of its
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,8 @@ def judge(
     """
     verdict, kind = _measured(seen, standing, first), policy.kind(quantity)
     decided = authored.mask(standing.flags)
-    for start, stop in _gaps(np.where(decided, int(Status.VALID), verdict.status).astype(np.uint8), first):
+    gaps = _gaps(np.where(decided, int(Status.VALID), verdict.status).astype(np.uint8), first)
+    for start, stop in (part for gap in gaps for part in _cut(seen, *gap)):
         if (start > 0 or seen.known[0]) and seen.known[stop]:
             known = parts(seen, seams, start, stop) if seen.known[start] else None
             _close(verdict, seen, standing, _View(policy, kind, around), (start, stop), known)
@@ -189,6 +191,20 @@ def _gaps(status: Codes, first: int) -> Iterator[tuple[int, int]]:
     for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         if stop > first:
             yield start, stop
+
+
+def _cut(seen: Registers, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Give a gap in parts: what each of two runs has seen to its end, apart from what lies between them."""
+    known = np.flatnonzero(seen.known[start : stop + 1]) + start
+    runs = seen.run[known]
+    if not (seen.known[start] and seen.known[stop]) or runs[0] == runs[-1]:
+        yield start, stop
+        return
+    last, following = int(known[runs == runs[0]].max()), int(known[runs == runs[-1]].min())
+    places = [start, last, following, stop] if last < following else [start, stop]
+    for begin, end in pairwise(places):
+        if begin < end:
+            yield begin, end
 
 
 def _close(

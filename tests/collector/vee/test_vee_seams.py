@@ -59,6 +59,17 @@ def test_what_was_read_is_kept_to_the_last_count_whatever_the_estimate_says(line
     assert last == pytest.approx(700_000 + 60 * per_second, abs=2)
 
 
+def test_what_a_register_saw_before_its_last_known_boundary_is_kept_beside_a_seam(line: Line) -> None:
+    """It stood at 1090 at 12:10 and was read a second later for the last time: the gap before is 90 counts, exactly."""
+    body = with_two_meters([400, 1000, None, 1090, None, None], [None, None, None, None, 15, 15 + 300])
+    line.centre.take(line.agent.seal("intervals", body))
+    line.centre.take(line.agent.seal("event", (exchange((601, 1092), (901, 15)),), clock=UTC_BOOT))
+    line.run()
+    values, names = line.read(5)
+    assert names == ["VALID"] + ["ESTIMATED"] * 3 + ["VALID"]
+    assert sum(value or 0 for value in values[1:3]) == 90_000
+
+
 def test_a_seam_that_makes_no_sense_is_not_used(line: Line) -> None:
     """It says that the old register fell before it was taken out."""
     body = with_two_meters([400, 1000, None, None, None, None], [None, None, None, None, 15 + 480, 15 + 780])
