@@ -132,6 +132,7 @@ def proposals(file: Path, *, as_json: bool) -> None:
     for one in proposed:
         lines.append(f"{one.release_id}: {len(one.rows)} rows, {', '.join(f'{k} {v:+}' for k, v in one.delta.items())}")
         lines += [f"  {row['point']:20} {row['start']}  {row['old']} -> {row['new']}" for row in one.rows[:20]]
+        lines += [f"  {one.lacking}"] if one.lacking else []
     members = {"proposals": [asdict(one) | {"delta": one.delta} for one in proposed]}
     say(members, "\n".join(lines) or "every final would come out the same", as_json=as_json)
     sys.exit(1 if proposed else 0)

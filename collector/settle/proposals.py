@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from collector.intake.log import Log
 from collector.settle.release import Made, compare, kept, rows_now
 from collector.store.schema import release as table
+from shared.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Proposal:
     start: int  # [UTC s]
     stop: int  # [UTC s]
     rows: tuple[dict[str, Any], ...]  # point, quantity, start, old, new
+    lacking: str | None = None  # why it cannot be made again as it stands
 
     @property
     def delta(self) -> dict[str, int]:
@@ -37,10 +39,18 @@ def proposals(connection: Connection, log: Log) -> list[Proposal]:
     """Return the finals and corrections that stand and whose rows would differ now, oldest first."""
     found = []
     for made in _standing(connection):
-        rows = compare(made.parsed, rows_now(connection, log, made))
-        if rows:
-            found.append(Proposal(made.id, made.kind, made.start, made.stop, tuple(rows)))
+        one = _proposal(connection, log, made)
+        if one.rows or one.lacking:
+            found.append(one)
     return found
+
+
+def _proposal(connection: Connection, log: Log, made: Made) -> Proposal:
+    try:
+        rows, lacking = compare(made.parsed, rows_now(connection, log, made)), None
+    except ConfigError as error:  # its points are of another length now, or gone
+        rows, lacking = [], str(error)
+    return Proposal(made.id, made.kind, made.start, made.stop, tuple(rows), lacking)
 
 
 def _standing(connection: Connection) -> Sequence[Made]:

@@ -33,16 +33,14 @@ def mask(flags: NDArray[np.int64]) -> Bools:
 
 
 def settled(findings: Sequence[Finding], decided: Bools) -> list[Finding]:
-    """Return findings so that none blocks a release over what a person has decided.
+    """Return findings so that none blocks a release over what a person has decided: those only inform.
 
-    One that lies wholly on such intervals informs; one that holds some of them, as a day's sum does, warns.
+    One that holds an interval that nobody has decided blocks as before, however small that part of it is.
     """
-    return [_settled(one, decided[one.first : one.stop]) if one.severity == "E" else one for one in findings]
+    return [_settled(one) if decided[one.first : one.stop].all() and one.stop > one.first else one for one in findings]
 
 
-def _settled(finding: Finding, decided: Bools) -> Finding:
-    if not decided.any():
+def _settled(finding: Finding) -> Finding:
+    if finding.severity != "E":
         return finding
-    if decided.all():
-        return replace(finding, severity="I", text=f"{finding.text} A person has decided.")
-    return replace(finding, severity="W", text=f"{finding.text} A person has decided a part of it.")
+    return replace(finding, severity="I", text=f"{finding.text} A person has decided.")

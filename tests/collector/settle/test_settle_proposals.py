@@ -1,5 +1,7 @@
 """A final that would come out otherwise is a proposal: rows, exact difference, nothing overwritten (example E32)."""
 
+import dataclasses
+
 from collector.settle.proposals import Proposal, proposals
 from collector.vee.edit import book
 from collector.vee.edit.request import Request
@@ -60,3 +62,14 @@ def test_a_preliminary_is_never_proposed(office: Office) -> None:
     office.make(900, "preliminary")
     office.send(1, [110, 112, 114, 150])
     assert proposed(office) == []
+
+
+def test_a_final_that_cannot_be_made_again_says_why_and_hides_no_other(office: Office) -> None:
+    office.points(GT1)
+    office.send(0, [100, 110, 125, 135])
+    final = office.make(900, "final")
+    office.points(dataclasses.replace(GT1, length=1800))
+    (one,) = proposed(office)
+    assert (one.release_id, one.rows) == (final.id, ())
+    assert one.lacking is not None
+    assert "no period of whole intervals of 1800 s" in one.lacking

@@ -4,11 +4,12 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import func, select
 
 from collector.store.schema import finding, ledger
-from collector.vee import explain
+from collector.vee import Finding, authored, explain
 from collector.vee.edit import book
 from collector.vee.edit.entries import entries, state
 from collector.vee.edit.request import Draft, Request
@@ -281,3 +282,11 @@ def test_an_interval_explains_itself(line: Line) -> None:
     assert Flags.AUTHORED.name == "AUTHORED"
     with line.centre.store.read() as connection, pytest.raises(ConfigError, match="no interval begins at"):
         explain.interval(connection, NAME, T0 + 301)
+
+
+def test_one_decided_interval_unblocks_nothing_but_itself() -> None:
+    whole, part = Finding("G2", "E", 2, 4, 5, 1, "too much."), Finding("G2", "E", 2, 5, 5, 1, "too much.")
+    decided = np.array([False, False, True, True, False])
+    told = authored.settled([whole, part], decided)
+    assert [one.severity for one in told] == ["I", "E"]
+    assert told[0].text.endswith("A person has decided.")
