@@ -247,14 +247,14 @@ def test_opc_ua_meters_are_read_and_cannot_be_written() -> None:
             SimMeter("gt1", profile, "load", bus=OpcUaBus(url=url), start=SEVEN),
             SimMeter("gt2", profile, "load", bus=OpcUaBus(url=url), start=SEVEN, nodes=own),
         ]
-        async with alive(still(meters, "gt2:dead:0:99", interval_s=1)) as first:
+        async with alive(still(meters, "gt2:dead:4:99", interval_s=1)) as first:
             driver = OpcUa(url, CLOCK)
             seven = int.from_bytes(struct.pack(">d", 7000.0), "big")
             targets = [Target(one.id, profile, nodes=one.nodes) for one in meters]
             reads = [await driver.read(target, driver.blocks(target)[0], 5) for target in targets]
             assert reads[0].registers["energy_active_import"] == seven
             assert reads[0].values == {"power_active_total": 0}
-            await until(lambda: CLOCK.wall() >= first * US)
+            await until(lambda: CLOCK.wall() >= (first + 4) * US)
             with pytest.raises(ReadError, match="no node of gt2 gives a value: BadNoCommunication"):
                 await driver.read(targets[1], driver.blocks(targets[1])[0], 5)
             await driver.close()
