@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
 
-from collector.intake import turns
+from collector.intake import records, turns
 from collector.intake.admit import State
 from collector.intake.log import Log
 from collector.store.engine import Store
-from collector.store.schema import chain, ledger, ledger_bytes
-from shared import envelope, record
+from collector.store.schema import chain, ledger
 from shared.errors import ConfigError
 
 
@@ -67,14 +66,8 @@ def kept_out(connection: Connection, adopted: Adopted, position: int) -> list[in
 
 def _adopted_before(connection: Connection, adopted: Adopted, position: int) -> int:
     """Return the position of the last such adoption before; -1 where there is none."""
-    records = (
-        select(ledger.c.position, ledger_bytes.c.jws)
-        .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
-        .where(ledger.c.typ == "record", ledger.c.kind == "adoption", ledger.c.position < position)
-    )
-    found = ((row.position, record.decode(envelope.payload(envelope.apart(row.jws))).body)
-             for row in connection.execute(records))  # fmt: skip
-    return max((at for at, body in found if Adopted.of(body) == adopted), default=-1)
+    found = records.every(connection, "adoption", position)
+    return max((at for at, one in found if Adopted.of(one.body) == adopted), default=-1)
 
 
 def adopt(store: Store, log: Log, *, agent: str, epoch: str, by: str, now: int, fork: bool = False) -> int:

@@ -5,7 +5,7 @@ nothing changed; what a record commits to is a blob that anyone can hash.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -21,9 +21,10 @@ from collector.series.versions import Version
 from collector.store.engine import Store
 from collector.store.schema import cursor, finding, raw_segment
 from collector.vee import authored, calendar, parameters_log
+from collector.vee.calendar import Calendar
 from collector.vee.catalogue import RULES
 from collector.vee.judge import Around, Standing, Verdict, judge
-from collector.vee.parameters import since_of
+from collector.vee.parameters import Parameters, since_of
 from collector.vee.policy import Policy, policies
 from collector.vee.series import Finding
 from collector.vee.surroundings import Surroundings
@@ -32,17 +33,16 @@ from shared.clock import Clock
 from shared.status import Status
 from shared.veeblob import Span
 
-
-def _quiet(done: int, of: int) -> None:
-    """Tell nobody."""
-
-
 NAME = "vee"
 MADE_BY = "vee/1"
 HISTORY = 56 * 86_400  # what estimates look back on [s]
 TOGETHER = 64  # channels that are judged in one transaction
 #: Spans longer than this are written in several lines. [intervals]
 MOST = 8192
+
+
+def _quiet(done: int, of: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,11 @@ def catch_up(
         first, stop = _cursor(connection, NAME), _cursor(connection, project.NAME)
         if first >= stop and again is None:
             return Done(stop, 0, 0, 0)
-        todo = list(Run(connection, log, stop, again).touched(first))
+        masters = Masters.read(connection, stop)
+        todo = list(Run(connection, log, stop, again, masters).touched(first))
     done = Done(stop, 0, 0, 0)
     for at in range(0, len(todo), TOGETHER):
-        done = _judged(store, log, clock, done, todo[at : at + TOGETHER], again)
+        done = _judged(store, log, clock, done, todo[at : at + TOGETHER], masters, again)
         told(min(at + TOGETHER, len(todo)), len(todo))
     with store.write() as connection:
         newest = max(_cursor(connection, NAME), stop)
@@ -91,11 +92,12 @@ def catch_up(
 
 
 def _judged(
-    store: Store, log: Log, clock: Clock, done: Done, some: Sequence[tuple[Channel, int, int]], again: int | None
+    store: Store, log: Log, clock: Clock, done: Done, some: Sequence[tuple[Channel, int, int]], masters: "Masters",
+    again: int | None,
 ) -> Done:  # fmt: skip
     with store.write() as connection:
         alone(connection)
-        run = Run(connection, log, done.position, again)
+        run = Run(connection, log, done.position, again, masters)
         for channel, length, dirty in some:
             run.judge(channel, length, dirty)
         run.write(clock.wall())
@@ -122,13 +124,29 @@ def _cursor(connection: Connection, name: str) -> int:
     return position or 0
 
 
+@dataclass(frozen=True, slots=True)
+class Masters:
+    """Master data as of a log size: read once, for they cannot change any more."""
+
+    policies: Mapping[tuple[str, str], Policy]
+    parameters: Parameters
+    calendar: Calendar
+
+    @classmethod
+    def read(cls, connection: Connection, size: int) -> "Masters":
+        """Return what holds below a log size."""
+        return cls(policies(connection, size), parameters_log.read(connection, size), calendar.read(connection, size))
+
+
 class Run:
     """One run over the channels that new leaves have touched."""
 
-    def __init__(self, connection: Connection, log: Log, size: int, again: int | None = None) -> None:
+    def __init__(
+        self, connection: Connection, log: Log, size: int, again: int | None = None, masters: Masters | None = None
+    ) -> None:  # fmt: skip
         self.connection, self.log, self.size, self.again = connection, log, size, again
-        self.policies, self.parameters = policies(connection, size), parameters_log.read(connection, size)
-        self.calendar = calendar.read(connection, size)
+        known = Masters.read(connection, size) if masters is None else masters
+        self.policies, self.parameters, self.calendar = known.policies, known.parameters, known.calendar
         self.around = Surroundings(connection, size, self.parameters)
         self.spans: list[Span] = []
         self.versions: list[Version] = []
@@ -149,7 +167,7 @@ class Run:
             *suspects.touched(self.connection, first).items(),
             *self._set_anew(first),
             *authored.touched(self.connection, first).items(),
-            *self._all_again(),
+            *(() if self.again is None else self._from(self.again)),
         ):
             dirty[key] = min(start, dirty.get(key, start))
         self._beside(dirty, known)
@@ -161,22 +179,17 @@ class Run:
         if self.parameters.position < first:
             return
         since = since_of(parameters_log.read(self.connection, first), self.parameters)
-        stop = func.max(raw_segment.c.start + raw_segment.c.n * raw_segment.c.length)
-        query = select(
-            raw_segment.c.channel_id, raw_segment.c.length, func.min(raw_segment.c.start).label("start"), stop
-        )
-        for row in self.connection.execute(query.group_by(raw_segment.c.channel_id, raw_segment.c.length)):
-            if since is not None and row[3] > since:
-                yield (row.channel_id, row.length), max(int(row.start), since)
+        if since is not None:
+            yield from self._from(since)
 
-    def _all_again(self) -> Iterator[tuple[tuple[int, int], int]]:
-        """Give every channel that has something from where on all is to be judged anew."""
-        stop = func.max(raw_segment.c.start + raw_segment.c.n * raw_segment.c.length)
-        query = select(raw_segment.c.channel_id, raw_segment.c.length, func.min(raw_segment.c.start), stop)
-        rows = self.connection.execute(query.group_by(raw_segment.c.channel_id, raw_segment.c.length)).all()
-        for number, length, start, end in rows if self.again is not None else ():
-            if self.again is not None and end > self.again:
-                yield (number, length), max(int(start), self.again // length * length)
+    def _from(self, since: int) -> Iterator[tuple[tuple[int, int], int]]:
+        """Give channel and length of all that reaches beyond a second, and from where on it does. [UTC s]"""
+        table = raw_segment
+        first, stop = func.min(table.c.start), func.max(table.c.start + table.c.n * table.c.length)
+        query = select(table.c.channel_id, table.c.length, first, stop).group_by(table.c.channel_id, table.c.length)
+        for number, length, start, end in self.connection.execute(query).all():
+            if end > since:
+                yield (number, length), max(int(start), since)
 
     def _beside(self, dirty: dict[tuple[int, int], int], known: dict[int, Channel]) -> None:
         """Add the channels whose findings look at those that have something new: main meters, nodes, siblings."""

@@ -5,6 +5,7 @@ book is a chain of its own inside the log; the former values stay, and `as_of` b
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,7 +46,7 @@ def apply(connection: Connection, log: Log, wanted: Draft, now: int) -> int:
     _unchanged(connection, wanted.after, wanted.before, wanted.before_status)
     octets = veeblob.encode([wanted.after])
     digest = hashlib.sha256(octets).hexdigest()
-    body = _body(wanted) | {"prev": _last(connection), "proposed" if wanted.needs_second else "sha256": digest}
+    body = _body(wanted) | {"prev": _last(entries(connection)), "proposed" if wanted.needs_second else "sha256": digest}
     position = log.record(connection, "edit", body, by=wanted.request.author, now=now)
     blobs.keep(connection, octets, position)
     if not wanted.needs_second:
@@ -61,11 +62,12 @@ def approve(connection: Connection, log: Log, position: int, person: str, now: i
             changed since.
     """
     alone(connection)
-    entry = _entry(connection, position)
+    book = entries(connection)
+    entry = _entry(book, position)
     name = entry.body.get("proposed")
     if entry.kind != "edit" or not isinstance(name, str):
         raise ConfigError(f"position {position}: no proposed change; see: wattseal collector vee log")
-    if any(one.body.get("edit") == position for one in entries(connection)):
+    if approval(entry, book) is not None:
         raise ConfigError(f"position {position}: this change is approved already")
     if person == entry.by:
         raise ConfigError(f"position {position}: {person} proposed this change; another person must approve it")
@@ -73,7 +75,7 @@ def approve(connection: Connection, log: Log, position: int, person: str, now: i
     before = strictjson.optionals(entry.body["before"], "before")
     _unchanged(connection, span, before, tuple(entry.body["before_status"]))
     body = {"edit": position, "sha256": name, "author": entry.by, "reason": entry.body["reason"],
-            "text": entry.body["text"], "prev": _last(connection)}  # fmt: skip
+            "text": entry.body["text"], "prev": _last(book)}  # fmt: skip
     at = log.record(connection, "approval", body, by=person, now=now)
     _write(connection, span, at)
     return at
@@ -87,10 +89,11 @@ def undone(connection: Connection, log: Log, position: int, request: Request) ->
     Raises:
         ConfigError: no such change in force, or something later stands over it.
     """
-    entry = _entry(connection, position)
+    book = entries(connection)
+    entry = _entry(book, position)
     name = entry.body.get("sha256")
     if not isinstance(name, str):
-        at = approval(entry, entries(connection))
+        at = approval(entry, book)
         hint = "see: wattseal collector vee log" if at is None else f"undo its approval: position {at}"
         raise ConfigError(f"position {position}: no change in force; {hint}")
     (span,) = veeblob.decode(blobs.read(connection, name))
@@ -110,15 +113,14 @@ def undone(connection: Connection, log: Log, position: int, request: Request) ->
     return Draft(asked, log.size(connection), span.values, span.status, back, moved, entry.kind == "approval", position)
 
 
-def _entry(connection: Connection, position: int) -> Entry:
-    found = next((one for one in entries(connection) if one.position == position), None)
+def _entry(book: Sequence[Entry], position: int) -> Entry:
+    found = next((one for one in book if one.position == position), None)
     if found is None:
         raise ConfigError(f"position {position}: no change; see: wattseal collector vee log")
     return found
 
 
-def _last(connection: Connection) -> str | None:
-    book = entries(connection)
+def _last(book: Sequence[Entry]) -> str | None:
     return book[-1].sha256 if book else None
 
 
