@@ -23,7 +23,7 @@ class Owed:
 
     def __init__(self) -> None:
         self._until: dict[int, dict[_Kind, list[int]]] = {}  # unit -> kind of answer -> [boot us] of each
-        self._last: tuple[int, _Kind, int] | None = None  # unit, kind of answer, when [boot us]
+        self._last: dict[int, tuple[_Kind, int]] = {}  # unit -> kind of its last answer, when [boot us]
 
     def owe(self, unit: int, question: Question, now: int) -> None:
         """Note that a question was not answered in full. [boot us]"""
@@ -37,11 +37,12 @@ class Owed:
 
     def told(self, unit: int, question: Question, now: int) -> None:
         """Note that a question was answered. [boot us]"""
-        self._last = unit, _kind(question), now
+        self._last[unit] = _kind(question), now
 
     def just_told(self, unit: int, question: Question, now: int) -> bool:
-        """Return whether the answer before, said again, would look like the answer to this. [boot us]"""
-        return self._last is not None and self._last[:2] == (unit, _kind(question)) and now < self._last[2] + TWICE_US
+        """Return whether the unit's answer before, said again, would look like the answer to this. [boot us]"""
+        kind, at = self._last.get(unit, (None, 0))
+        return kind == _kind(question) and now < at + TWICE_US
 
     def confuses(self, unit: int, question: Question, now: int) -> bool:
         """Return whether something owed would look like the answer to this. [boot us]"""

@@ -53,3 +53,5 @@ def test_an_answer_may_be_said_twice() -> None:
     assert not owed.just_told(9, OTHER_FOUR, TWICE_US)
     assert not owed.just_told(9, TWO, 1)
     assert not owed.just_told(8, OTHER_FOUR, 1)
+    owed.told(8, FOUR, 1)
+    assert owed.just_told(9, OTHER_FOUR, 2)  # whoever spoke meanwhile
