@@ -37,15 +37,21 @@ def demo(seconds: int, port: int, folder: Path | None, *, as_json: bool) -> None
     place = folder or Path(tempfile.mkdtemp(prefix="wattseal-demo-"))
     found = Story(place.absolute(), port, seconds, tell).run()
     broken = [name for name, kept in _promises(found).items() if not kept]
+    gone = folder is None and not broken and as_json
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(shown(found, gone=gone)))
     else:
         click.echo(
             f"every promise was kept; everything is in {place}" if not broken else f"broken: {', '.join(broken)}"
         )
-    if folder is None and not broken and as_json:
+    if gone:
         shutil.rmtree(place, ignore_errors=True)
     sys.exit(1 if broken else 0)
+
+
+def shown(found: dict[str, object], *, gone: bool) -> dict[str, object]:
+    """Return what is printed: without the folder where it is removed at once, for then nobody can look into it."""
+    return {name: one for name, one in found.items() if not (gone and name == "folder")}
 
 
 def _promises(found: dict[str, object]) -> dict[str, bool]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.demo.cli import shown
+
 pytestmark = pytest.mark.clock
 
 
@@ -36,3 +38,9 @@ def test_the_demo_needs_45_seconds() -> None:
     assert done.returncode == 78
     assert "at least 45" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_demo_names_no_folder_that_it_has_removed() -> None:
+    found: dict[str, object] = {"lost": 0, "folder": "/tmp/wattseal-demo-x"}
+    assert shown(found, gone=True) == {"lost": 0}
+    assert shown(found, gone=False) == found
