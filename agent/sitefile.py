@@ -32,7 +32,7 @@ def load(path: Path) -> tuple[Site, dict[str, Profile]]:
     Raises:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
-    document = places.document(path, _with_layout, f"wattseal agent init {path}")
+    document = places.document(path, _with_layout, f"`wattseal agent init {path}` writes one to start from")
     complaints: list[str] = []
     site = _with_nodes(document, document.checked(Site.model_validate, _known), complaints)
     profiles = _profiles(document, site, complaints)

@@ -148,7 +148,7 @@ def load(path: Path) -> Collector:
     Raises:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
-    found = places.document(path, tomlkit.parse, f"wattseal collector init {path}")
+    found = places.document(path, tomlkit.parse, f"`wattseal collector init {path}` writes one to start from")
     return found.checked(Collector.model_validate, _known)
 
 

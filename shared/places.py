@@ -17,13 +17,13 @@ Known = Callable[[Path], Sequence[str]]  # the keys that a table may have, for t
 _MARK = "\u0001place\u0001"
 
 
-def document(path: Any, parse: Callable[[str], Any], maker: str) -> "Document":  # noqa: ANN401 - any path that reads itself
+def document(path: Any, parse: Callable[[str], Any], start: str) -> "Document":  # noqa: ANN401 - any path that reads itself
     """Return a TOML file with its places.
 
     Args:
         path: A `pathlib.Path`; it is read here, once.
         parse: The style-preserving parser; its errors carry `line` and `col`.
-        maker: The command that writes such a file to start from.
+        start: What to do where there is none, as what writes or shows such a file.
 
     Raises:
         ConfigError: it cannot be read, or is not TOML.
@@ -31,7 +31,7 @@ def document(path: Any, parse: Callable[[str], Any], maker: str) -> "Document": 
     try:
         source = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; `{maker}` writes one to start from") from None
+        raise ConfigError(f"{path}: no such file; {start}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:

@@ -45,7 +45,7 @@ def load(path: Path) -> list[Entry]:
     Raises:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
-    document = places.document(path, tomlkit.parse, "an editor")
+    document = places.document(path, tomlkit.parse, "write it as config/meters.toml shows")
     file = document.checked(MetersFile.model_validate, _known)
     seen: dict[tuple[str, str, int], int] = {}
     complaints, found = [], []

@@ -55,7 +55,7 @@ def load(path: Path) -> list[PointVersion]:
     Raises:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
-    document = places.document(path, tomlkit.parse, "an editor")
+    document = places.document(path, tomlkit.parse, "write it as config/points.toml shows")
     file = document.checked(PointsFile.model_validate, _known)
     complaints: list[str] = []
     made = [_version(document, at, entry, complaints) for at, entry in enumerate(file.point)]

@@ -44,7 +44,7 @@ def load(path: Path) -> Calendar:
     Raises:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
-    document = places.document(path, tomlkit.parse, "an editor")
+    document = places.document(path, tomlkit.parse, "write it as config/calendar.toml shows")
     file = document.checked(CalendarFile.model_validate, _known)
     days: dict[str, frozenset[date]] = {}
     complaints = []

@@ -142,7 +142,7 @@ def load(path: Path) -> Parameters:
     Raises:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
-    document = places.document(path, tomlkit.parse, "an editor")
+    document = places.document(path, tomlkit.parse, "write it as config/rules.toml shows")
     file = document.checked(RulesFile.model_validate, _known)
     complaints = [*_limits(document, file), *_formulas(document, file), *_doubles(document, file)]
     if complaints:
