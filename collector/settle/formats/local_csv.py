@@ -1,0 +1,58 @@
+"""A table for people and for markets that label by the end of an interval in local time (ERCOT's rule, formats.md 7).
+
+Rules of this file: the spring day lacks its hour, the autumn day has it twice; what lacks is blank, never zero; each
+row also bears the UTC start, which alone is unambiguous.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from collector.settle.formats.amounts import kilo
+from collector.settle.formats.handed import Handed
+from shared.release import Row, instant
+
+COLUMNS = ("point", "quantity", "unit", "day", "interval_end", "utc_offset", "start_utc", "value", "status")
+_UNITS = {"mWh": "kWh", "mvarh": "kvarh", "mVAh": "kVAh", "dm3": "m3"}
+_PLACES = 6  # exact: a millionth of a kilo-unit is a count
+
+
+def name(handed: Handed) -> str:
+    """Return the file's name."""
+    return f"{handed.release_id}.local.csv"
+
+
+def end_label(start: int, length: int, timezone: str) -> tuple[str, str, str]:
+    """Return local day, time of the end and offset of an interval; an end at midnight is 24:00 of its day. [UTC s]
+
+    The clock after the end is shown as the clock before it would: 02:00, and never 03:00, ends the hour that spring
+    cuts short.
+    """
+    begin = datetime.fromtimestamp(start, UTC).astimezone(ZoneInfo(timezone))
+    end = begin.replace(tzinfo=None) + timedelta(seconds=length)
+    midnight = end.date() != begin.date()
+    return f"{begin:%Y-%m-%d}", "24:00" if midnight else f"{end:%H:%M}", f"{begin:%z}"
+
+
+def write(handed: Handed) -> bytes:
+    """Return the table (RFC 4180, line feeds)."""
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for _, rows in handed.by_point():
+        for row, amount in zip(rows, _amounts(rows, handed.timezone), strict=True):
+            day, end, offset = end_label(row.start, row.length_s, handed.timezone)
+            unit = _UNITS.get(row.unit, row.unit)
+            writer.writerow(
+                [row.point, row.quantity, unit, day, end, offset, instant(row.start), amount, row.status]
+            )  # fmt: skip
+    return target.getvalue().encode("ascii")
+
+
+def _amounts(rows: Sequence[Row], timezone: str) -> list[str]:
+    places = 3 if rows[0].unit == "dm3" else _PLACES
+    if rows[0].unit in _UNITS and places == _PLACES:
+        return [amount or "" for amount in kilo(rows, timezone, _PLACES)]
+    return ["" if row.value is None else str(row.value) for row in rows]
