@@ -33,6 +33,16 @@ def _aware(moment: datetime) -> datetime:
 Moment = Annotated[datetime, AfterValidator(_aware)]
 
 
+#: What each format's market calls something: format, name, value.
+Market = dict[
+    Annotated[str, StringConstraints(pattern=r"^(nem12|cim|mscons)$")],
+    dict[
+        Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")],
+        Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,238}[!-~])?$")],
+    ],
+]
+
+
 class Strict(BaseModel):
     """A table of a file: no unknown keys, no silent conversions."""
 
@@ -115,6 +125,8 @@ class Collector(Strict):
     disclosure: dict[Id, list[Id]] = Field(
         default={}, description="parties that may see the evidence of a group of meters, beside the one it is named for"
     )
+
+    market: Market = Field(default={}, description="sender and receiver as each format's market calls them")
 
     @field_validator("store")
     @classmethod

@@ -1,6 +1,6 @@
 """Points as a `points` record states them: dated formulas that give what is settled (DESIGN.md section 7.4). Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,11 +20,17 @@ class PointVersion:
     length: int  # [s]
     quantity: str
     parties: tuple[str, ...]
+    #: What a format's market calls the point: format, then names and values; sorted.
+    market: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
     @property
     def parsed(self) -> Formula:
         """Return the formula, parsed."""
         return _parsed(self.formula)
+
+    def named(self, form: str) -> dict[str, str]:
+        """Return what the market of a format calls the point."""
+        return dict(dict(self.market).get(form, ()))
 
 
 @lru_cache(maxsize=16_384)  # a formula is asked for once a row
@@ -34,14 +40,15 @@ def _parsed(text: str) -> Formula:
 
 def body(points: Iterable[PointVersion]) -> dict[str, object]:
     """Return the body of a `points` record: the whole master data, sorted."""
+    return {"points": [entry(one) for one in sorted(points, key=lambda one: (one.id, one.since))]}
+
+
+def entry(one: PointVersion) -> dict[str, object]:
+    """Return a point as its record states it."""
+    market = {form: dict(names) for form, names in one.market}
     return {
-        "points": [
-            {
-                "id": one.id, "from": one.since, "role": one.role, "formula": one.formula, "length_s": one.length,
-                "quantity": one.quantity, "parties": list(one.parties),
-            }
-            for one in sorted(points, key=lambda one: (one.id, one.since))
-        ]
+        "id": one.id, "from": one.since, "role": one.role, "formula": one.formula, "length_s": one.length,
+        "quantity": one.quantity, "parties": list(one.parties), **({"market": market} if market else {}),
     }  # fmt: skip
 
 
@@ -53,13 +60,21 @@ def points(members: dict[str, Any]) -> list[PointVersion]:
     """
     try:
         return [_point(one) for one in members["points"]]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise Malformed(f"not the body of a points record: {error}") from error
 
 
 def _point(one: dict[str, Any]) -> PointVersion:
     parties = tuple(one["parties"])
-    return PointVersion(one["id"], one["from"], one["role"], one["formula"], one["length_s"], one["quantity"], parties)
+    market = names_of(one.get("market", {}))
+    return PointVersion(
+        one["id"], one["from"], one["role"], one["formula"], one["length_s"], one["quantity"], parties, market
+    )
+
+
+def names_of(market: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """Return names by format, sorted."""
+    return tuple((form, tuple(sorted(names.items()))) for form, names in sorted(market.items()))
 
 
 def in_force(versions: Iterable[PointVersion], at: int) -> dict[str, PointVersion]:

@@ -10,6 +10,8 @@ import click
 from collector.commands.arguments import as_json, parts, person, say, seconds, takes
 
 OUT = click.Path(file_okay=False, path_type=Path)
+#: Those of `collector.settle.formats.catalogue`, which is not imported for --help.
+FORMATS = ("jsonl", "csv", "local-csv", "parquet", "nem12", "espi", "cim", "mscons")
 
 
 @click.group()
@@ -90,16 +92,17 @@ def show(file: Path, release_id: str, *, as_json: bool) -> None:
 
 @release.command()
 @takes("release_id")
-@click.option("--format", "kind", type=click.Choice(["jsonl", "csv"]), required=True)
+@click.option("--format", "kind", type=click.Choice(FORMATS), required=True)
 @click.option("--out", type=OUT, required=True)
 @as_json
 def export(file: Path, release_id: str, kind: str, out: Path, *, as_json: bool) -> None:
-    """Write a release's rows in one format."""
-    from collector.settle.folder import export as write
+    """Write a release's rows in one format; refused, with the list, where the format cannot say them."""
+    from collector.settle.export import export as write
     from collector.settle.release import fetch
 
     with parts(file) as found, found.store.read() as connection:
-        target = write(fetch(connection, release_id), kind, out)
+        ends = found.config.market.get(kind, {})
+        target = write(connection, fetch(connection, release_id), kind, out, ends)
     say({"path": str(target)}, str(target), as_json=as_json)
 
 

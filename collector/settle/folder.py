@@ -38,7 +38,7 @@ def write(made: Made, out: Path) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{made.id}-", dir=out))
         for name, content in octets.items():
-            _durable(fresh / name, content)
+            durable(fresh / name, content)
         fresh.chmod(0o755)
         fresh.rename(target)
     except OSError as error:
@@ -55,7 +55,8 @@ def _octets(made: Made) -> dict[str, bytes]:
     }
 
 
-def _durable(path: Path, content: bytes) -> None:
+def durable(path: Path, content: bytes) -> None:
+    """Write a file that survives a power cut."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -167,18 +168,3 @@ def _keys(connection: Connection, kids: set[str], collector_key: Verifier, targe
         folder, name = ("agents", f"{row.agent}-{row.kid[:8]}") if row.role == "agent" else ("collector", row.kid[:8])
         keys.save_public(target / folder / f"{name}.pem", from_jwk(json.loads(row.jwk)))
     keys.save_public(target / "collector" / f"{collector_key.kid[:8]}.pem", collector_key)
-
-
-def export(made: Made, kind: str, out: Path) -> Path:
-    """Return the file that holds a release's rows in one format: jsonl or csv.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    target = out / f"{made.id}.{kind}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        _durable(target, made.rows if kind == "jsonl" else release.table(made.parsed))
-    except OSError as error:
-        raise StoreError(f"{target}: {error.strerror}") from error
-    return target

@@ -1,5 +1,6 @@
 """`points.toml`: what is settled, as dated formulas; loaded into the log as one signed record."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC
 from itertools import pairwise
@@ -9,12 +10,12 @@ from typing import Annotated, Literal
 import tomlkit
 from pydantic import BaseModel, Field, field_validator
 
-from collector.config import Id, Moment, Strict, keys_of
+from collector.config import Id, Market, Moment, Strict, keys_of
 from collector.settle.evaluation import evaluation_order
-from shared import places
+from shared import master, places
 from shared.errors import ConfigError
 from shared.formula import Formula, parse
-from shared.master import PointVersion, in_force
+from shared.master import PointVersion, in_force, names_of
 from shared.places import Document
 from shared.places import Path as Keys
 from shared.quantity import QUANTITIES
@@ -33,6 +34,7 @@ class PointEntry(Strict):
     length_s: Annotated[int, Field(ge=1, le=3600)] = 900
     quantity: str | None = Field(default=None, description="what the result is; taken from the formula when left out")
     parties: list[Id] = Field(default=[], description="who may see it; everybody when left out")
+    market: Market = Field(default={}, description="what each format's market calls it")
 
     @field_validator("length_s")
     @classmethod
@@ -83,7 +85,9 @@ def _version(document: Document, at: int, entry: PointEntry, complaints: list[st
         return None
     since = int(entry.from_.astimezone(UTC).timestamp())
     parties = tuple(sorted(entry.parties))
-    return PointVersion(entry.id, since, entry.role, entry.formula, entry.length_s, quantity, parties)
+    return PointVersion(
+        entry.id, since, entry.role, entry.formula, entry.length_s, quantity, parties, names_of(entry.market)
+    )  # fmt: skip
 
 
 def _quantity(formula: Formula) -> str:
@@ -117,6 +121,20 @@ def diff(old: Sequence[PointVersion], new: Sequence[PointVersion]) -> list[str]:
         was, becomes = before.get(key), after.get(key)
         if was == becomes:
             continue
+        if was and becomes and was.formula == becomes.formula:
+            lines.append(f"~ {key[0]} from {instant(key[1])}: {_changed(was, becomes)}")
+            continue
         lines += [f"- {key[0]} from {instant(key[1])}: {was.formula}"] if was else []
         lines += [f"+ {key[0]} from {instant(key[1])}: {becomes.formula}"] if becomes else []
     return lines
+
+
+def _changed(was: PointVersion, becomes: PointVersion) -> str:
+    """Say which members beside the formula differ."""
+    old, new = master.entry(was), master.entry(becomes)
+    names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
+    return ", ".join(f"{name} {_said(old.get(name))} -> {_said(new.get(name))}" for name in names)
+
+
+def _said(value: object) -> str:
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)

@@ -56,6 +56,7 @@ class Made:
     manifest: bytes
     jws: str
     rows: bytes
+    made_at: int  # when its record entered the log [UTC us]
 
     @property
     def parsed(self) -> list[Row]:
@@ -90,7 +91,7 @@ def make(connection: Connection, log: Log, signer: Signer, asked: Request, *, ti
     jws = envelope.seal(manifest.decode("ascii"), envelope.RELEASE, signer)
     made = Made(
         str(members["release_id"]), int(members["number"]), draft.kind, asked.party, asked.start, asked.stop,
-        draft.position, manifest, jws, octets,
+        draft.position, manifest, jws, octets, now,
     )  # fmt: skip
     _keep(connection, log, made, draft, now)
     return made
@@ -284,7 +285,7 @@ def kept(row: Mapping[str, Any]) -> Made:
     """Return a release from its row of the table."""
     return Made(
         row["release_id"], row["number"], row["kind"], row["party"], row["start"], row["stop"], row["position"],
-        bytes(row["manifest"]), row["jws"], zlib.decompress(bytes(row["rows"])),
+        bytes(row["manifest"]), row["jws"], zlib.decompress(bytes(row["rows"])), row["made_at"],
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ class Point(Answer):
     length_s: int
     quantity: str
     parties: list[str]
+    market: dict[str, dict[str, str]]
     in_force: bool
 
 
@@ -46,7 +47,8 @@ def points(office: Office, at: Time = None, as_of: Time = None) -> Points:
     entries = [
         Point(
             id=one.id, since=instant(one.since), role=one.role, formula=one.formula, length_s=one.length,
-            quantity=one.quantity, parties=list(one.parties), in_force=holding.get(one.id) == one,
+            quantity=one.quantity, parties=list(one.parties),
+            market={form: dict(names) for form, names in one.market}, in_force=holding.get(one.id) == one,
         )
         for one in found.versions
     ]  # fmt: skip

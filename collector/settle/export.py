@@ -1,0 +1,88 @@
+"""A release in one of the formats, as its market names things."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from collector.settle import sources
+from collector.settle.folder import durable
+from collector.settle.formats.catalogue import form
+from collector.settle.formats.handed import Handed
+from collector.settle.release import Made, manifest_of
+from shared.errors import ConfigError, StoreError
+from shared.master import PointVersion, in_force
+from shared.release import instant
+
+US = 1_000_000
+
+
+def handed(connection: Connection, made: Made, kind: str, ends: Mapping[str, str]) -> Handed:
+    """Return a release as an exporter takes it.
+
+    Args:
+        connection: A reading connection.
+        made: The release.
+        kind: The format.
+        ends: Who sends and receives, as the format's market calls them.
+
+    Raises:
+        ConfigError: a point's names change inside the period.
+    """
+    manifest = manifest_of(made)
+    versions = sources.points(connection, made.position).versions
+    points = {row.point for row in made.parsed}
+    holding = in_force(versions, made.start) | _begun(versions, made)
+    _constant(versions, made, kind, points)
+    return Handed(
+        release_id=made.id,
+        kind=made.kind,
+        start=made.start,
+        stop=made.stop,
+        timezone=manifest["timezone"],
+        created=made.made_at // US,
+        rows=made.parsed,
+        names={point: {"role": holding[point].role} | holding[point].named(kind) for point in points},
+        ends=ends,
+        virtual=frozenset(point for point in points if len(holding[point].parsed.refs) > 1),
+        supersedes=manifest["supersedes"],
+    )
+
+
+def _begun(versions: list[PointVersion], made: Made) -> dict[str, PointVersion]:
+    """Return the first entry of each point that begins inside the period."""
+    known = in_force(versions, made.start)
+    later = [one for one in versions if made.start < one.since < made.stop and one.id not in known]
+    return {one.id: one for one in sorted(later, key=lambda one: -one.since)}
+
+
+def _constant(versions: list[PointVersion], made: Made, kind: str, points: set[str]) -> None:
+    before = in_force(versions, made.start)
+    for one in versions:
+        was = before.get(one.id)
+        if one.id in points and made.start < one.since < made.stop and was and was.named(kind) != one.named(kind):
+            raise ConfigError(
+                f'point "{one.id}": its names for {kind} change at {instant(one.since)}, inside the period;'
+                " make a release of each part"
+            )
+
+
+def export(connection: Connection, made: Made, kind: str, out: Path, ends: Mapping[str, str]) -> Path:
+    """Return the file that holds a release in one format, written completely or not at all.
+
+    Raises:
+        ConfigError: the format cannot say it.
+        StoreError: it cannot be written.
+    """
+    found = form(kind)
+    given = handed(connection, made, kind, ends)
+    octets = found.write(given)
+    target = out / found.name(given)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.part")
+        durable(fresh, octets)
+        fresh.replace(target)
+    except OSError as error:
+        raise StoreError(f"{target}: {error.strerror}") from error
+    return target

@@ -1,0 +1,75 @@
+"""A release of the store in every format, with the names that its points bear in force."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from collector.settle.export import export, handed
+from collector.store.engine import Store
+from shared.errors import ConfigError
+from shared.master import PointVersion, names_of
+from tests.collector.settle.test_settle_release import GT1, Office
+from tests.collector.vee.test_vee_run import T0
+
+CIM = {"sender": "5790001330552", "sender_role": "MDR", "receiver": "5790000432752", "receiver_role": "DGL"}
+MSCONS = {"sender": "9900000000001", "receiver": "9900000000002"}
+NAMES = {"mscons": {"id": "DE1"}, "nem12": {"nmi": "EDGE000001", "suffix": "B1"}}
+NAMED = dataclasses.replace(GT1, market=names_of(NAMES))
+
+
+@pytest.fixture
+def office(store: Store) -> Office:
+    from tests.collector.conftest import Centre
+
+    return Office(Centre(store))
+
+
+def write(office: Office, kind: str, out: Path, ends: dict[str, str] | None = None, stop: int = 900) -> Path:
+    made = office.make(stop)
+    with office.centre.store.read() as connection:
+        return export(connection, made, kind, out, ends or {})
+
+
+def test_loss_free_formats_hold_every_row(office: Office, tmp_path: Path) -> None:
+    office.points(NAMED)
+    office.send(0, [100, 110, 125, 140])
+    (line,) = write(office, "jsonl", tmp_path).read_text().splitlines()
+    assert json.loads(line)["value"] == 40_000
+    assert write(office, "csv", tmp_path).read_text().count("\n") == 2
+    assert "0.040000" in write(office, "local-csv", tmp_path).read_text()
+    assert write(office, "parquet", tmp_path).read_bytes()[:4] == b"PAR1"
+    assert b"<value>40</value>" in write(office, "espi", tmp_path).read_bytes()
+    assert b"LOC+172+DE1'" in write(office, "mscons", tmp_path, MSCONS).read_bytes()
+    assert not list(tmp_path.glob(".*"))  # nothing half written is left
+
+
+def test_exported_again_it_is_the_same(office: Office, tmp_path: Path) -> None:
+    office.points(NAMED)
+    office.send(0, [100, 110, 125, 140])
+    first = write(office, "espi", tmp_path).read_bytes()
+    office.centre.clock.advance(86_400)
+    assert write(office, "espi", tmp_path).read_bytes() == first
+
+
+def test_what_a_format_cannot_say_leaves_no_file(office: Office, tmp_path: Path) -> None:
+    office.points(NAMED)
+    office.send(0, [100, 110, 125, 140])
+    with pytest.raises(ConfigError, match=r"no sender; write it under \[market.cim\] of collector.toml"):
+        write(office, "cim", tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"not made of whole days of UTC\+10"):
+        write(office, "nem12", tmp_path / "out", {"sender": "A", "receiver": "B"})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_changes_inside_the_period_is_refused(office: Office, tmp_path: Path) -> None:
+    later: PointVersion = dataclasses.replace(NAMED, since=T0 + 900, market=names_of({"mscons": {"id": "DE2"}}))
+    office.points(NAMED, later)
+    office.send(0, [100, 110, 125, 140, 150, 160, 170])
+    with pytest.raises(ConfigError, match=r"its names for mscons change at .*; make a release of each part"):
+        write(office, "mscons", tmp_path, MSCONS, 1800)
+    assert write(office, "mscons", tmp_path, MSCONS, 900).exists()
+    made = office.make(900)
+    with office.centre.store.read() as connection:
+        assert handed(connection, made, "mscons", MSCONS).names["gt1"]["id"] == "DE1"
