@@ -75,3 +75,25 @@ def names(flags: Flags) -> list[str]:
     ['rollover', 'seam']
     """
     return [flag.name.lower() for flag in Flags if flag in flags and flag.name]
+
+
+#: How far a row is from what a register said: read or decided by a person; read at both its ends, inside it estimated;
+#: taken from another source; made up; not known at all.
+READ, READ_AT_ENDS, SUBSTITUTE, MADE_UP, UNKNOWN = range(5)
+_DISTANCE = {
+    Status.SUBSTITUTED: SUBSTITUTE, Status.ESTIMATED: MADE_UP, Status.FORECAST: MADE_UP, Status.MISSING: UNKNOWN,
+    Status.WITHDRAWN: UNKNOWN,
+}  # fmt: skip
+
+
+def distance(status: Status, flags: int = 0) -> int:
+    """Return how far one interval is from a read; what a person decided counts as one.
+
+    Where a channel was sealed in intervals of several lengths, a row is taken from the grid whose farthest interval is
+    nearest to a read, and from the finest of those (`READ_AT_ENDS` is told by the row as a whole).
+
+    >>> distance(Status.ESTIMATED), distance(Status.ESTIMATED, Flags.AUTHORED)
+    (3, 0)
+    """
+    known = _DISTANCE.get(status, READ)
+    return READ if flags & Flags.AUTHORED and known != UNKNOWN else known

@@ -12,7 +12,7 @@ from shared.evidence import Evidence, Slot, Version, baseless, beyond_reach, col
 from shared.master import PointVersion
 from shared.receipt import checkpoint
 from shared.release import COLUMNS, MANIFEST, Row, counts, instant, line, parse, root, sha256, sort, table
-from shared.status import Flags, Status, worst
+from shared.status import READ_AT_ENDS, Flags, Status, distance, worst
 from shared.strictjson import array, integer, loads
 from shared.strictjson import members as exactly
 from shared.verify import Link, Report, Ring
@@ -190,15 +190,20 @@ def _slots(found: Evidence, ref: str, start: int, length: int) -> list[Version]:
 
 
 def _tiles(found: Evidence, ref: str, start: int, length: int) -> list[Slot]:
-    """Return the intervals that tile a span: on the first grid that is complete, else on the finest."""
-    finest: list[Slot] = []
-    for step in sorted(found.lengths.get(ref, ())):
-        if length % step == 0:
-            tiles = [(ref, at, step) for at in range(start, start + length, step)]
-            if all(found.versions.get(tile, _LACKING).value is not None for tile in tiles):
-                return tiles
-            finest = finest or tiles
-    return finest
+    """Return the intervals that tile a span: measured before estimated, then on the finest grid."""
+    grids = [
+        [(ref, at, step) for at in range(start, start + length, step)]
+        for step in sorted(found.lengths.get(ref, ()))
+        if length % step == 0
+    ]
+    if len(grids) < 2:
+        return grids[0] if grids else []
+    return min(grids, key=lambda tiles: _far([found.versions.get(tile, _LACKING) for tile in tiles]))
+
+
+def _far(slots: Sequence[Version]) -> int:
+    """Return how far a row is from what was read."""
+    return READ_AT_ENDS if _inner(slots) else max(distance(slot.status, slot.flags) for slot in slots)
 
 
 def _rests_on(found: Evidence, row: Row) -> Iterator[Slot]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Table, bindparam, insert, select, true, 
 
 from collector.series.codec import RAW, STAT, Bools, Ints, Records, chained, pack, unpack
 from collector.series.overtaken import BEHIND
-from collector.series.registers import Registers, Segment, agree, empty, join, same_register
+from collector.series.registers import Registers, Segment, agree, empty, finer, join, same_register
 from collector.series.registers import select as choose
 from collector.store.schema import channel, raw_segment, source, stat_segment
 from shared.quantity import INT64_MAX, QUANTITIES
@@ -27,7 +27,7 @@ _SEAM = int(Mark.SEAM)
 _OF_CHANNEL = raw_segment.c.channel_id == bindparam("channel")
 _SEGMENTS = (
     select(raw_segment)
-    .where(_OF_CHANNEL, raw_segment.c.length == bindparam("length"))
+    .where(_OF_CHANNEL, raw_segment.c.length % bindparam("length") == 0)  # coarser ones know boundaries too
     .where(raw_segment.c.start <= bindparam("stop"), raw_segment.c.start >= bindparam("first"))
     .where(raw_segment.c.start + raw_segment.c.n * raw_segment.c.length >= bindparam("start"))
     .order_by(raw_segment.c.rank, raw_segment.c.source_id, raw_segment.c.start, raw_segment.c.id)
@@ -236,7 +236,7 @@ def sources(
     rows = connection.execute(_SEGMENTS, asked).all()
     return [
         replace(
-            join([_segment(row, RAW) for row in own], start, stop, length, one_way=one_way, as_of=as_of),
+            join([finer(_segment(row, RAW), length) for row in own], start, stop, length, one_way=one_way, as_of=as_of),
             behind=rank >= BEHIND,
         )
         for (rank, _), own in groupby(rows, key=lambda row: (row.rank, row.source_id))

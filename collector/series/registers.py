@@ -120,6 +120,20 @@ def same_register(one: Segment, other: Segment) -> bool:
     return (one.serial, one.enc, one.modulus, one.length) == (other.serial, other.enc, other.modulus, other.length)
 
 
+def finer(segment: Segment, length: int) -> Segment:
+    """Return a segment on a finer grid: a register at a boundary is the same, whatever intervals it was sealed for.
+
+    What lies between its boundaries stays unknown, so that no interval gets a value of it; an estimate must obey it.
+    """
+    each = segment.length // length
+    if each == 1:
+        return segment
+    boundaries = np.zeros(segment.n * each + 1, segment.boundaries.dtype)
+    boundaries[::each] = segment.boundaries
+    boundaries["samples"] = 0
+    return replace(segment, length=length, boundaries=boundaries)
+
+
 class _Join:
     """Lays segments into a span one after the other."""
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.settle.evaluation import Evaluated, Term, evaluate, evaluation_order
-from collector.vee.series import HAS_VALUE, Bools, Codes, Ints
+from collector.vee import grids
+from collector.vee.series import HAS_VALUE, Codes, Ints
 from shared.master import PointVersion, in_force
 from shared.quantity import QUANTITIES
 from shared.release import Row
@@ -44,6 +45,7 @@ class Summed:
     sets: Bits  # bit 1 << status of each interval
     flags: Bits
     methods: Sequence[frozenset[str]]
+    far: Codes  # how far from a read (`grids.far`)
 
 
 def summed(channel: Channel | None, count: int, length: int) -> Summed:
@@ -60,7 +62,7 @@ def summed(channel: Channel | None, count: int, length: int) -> Summed:
     status, flags = channel.status.reshape(count, each), channel.flags.reshape(count, each)
     known = HAS_VALUE[status].all(axis=1)
     values = np.where(known, np.where(HAS_VALUE[status], channel.values.reshape(count, each), 0).sum(axis=1), 0)
-    inner = _inner(status, flags) & known
+    inner = grids.inner(status, flags)
     worst = np.where(known, _BACK[_RANK[status].max(axis=1)], Status.MISSING)
     made = np.where(inner, np.int64(Status.VALID), worst).astype(np.uint8)
     return Summed(
@@ -68,6 +70,7 @@ def summed(channel: Channel | None, count: int, length: int) -> Summed:
         sets=np.bitwise_or.reduce(np.left_shift(np.int64(1), status.astype(np.int64)), axis=1),
         flags=np.bitwise_or.reduce(flags, axis=1) | np.where(inner, int(Flags.INNER_ESTIMATED), 0),
         methods=_methods(channel.methods, count, each),
+        far=grids.far(status, flags),
     )
 
 
@@ -78,16 +81,8 @@ def _nothing(count: int) -> Summed:
         sets=np.full(count, 1 << Status.MISSING, dtype=np.int64),
         flags=np.zeros(count, dtype=np.int64),
         methods=[frozenset()] * count,
+        far=grids.nothing(count),
     )
-
-
-def _inner(status: NDArray[np.uint8], flags: NDArray[np.int64]) -> Bools:
-    made = status == Status.ESTIMATED
-    scaled = (flags & int(Flags.SCALED)) != 0
-    sound = ((status == Status.VALID) | (made & scaled)).all(axis=1)
-    ends = (status[:, 0] == Status.VALID) & (status[:, -1] == Status.VALID)
-    found: Bools = made.any(axis=1) & sound & ends
-    return found
 
 
 def _methods(methods: Sequence[str | None], count: int, each: int) -> Sequence[frozenset[str]]:
@@ -165,7 +160,7 @@ def _result(
     for ref in point.parsed.refs:
         if "/" in ref:
             fitting = [one for length, one in sorted(channels.get(ref, {}).items()) if point.length % length == 0]
-            parts[ref] = _first_complete([summed(one, count, point.length) for one in fitting], count)
+            parts[ref] = _nearest([summed(one, count, point.length) for one in fitting], count)
         else:
             parts[ref] = _as_part(found[ref], point.length)
     evaluated = evaluate(point.parsed, {ref: part.term for ref, part in parts.items()})
@@ -182,17 +177,15 @@ def _together(evaluated: Evaluated, parts: Sequence[Summed]) -> Summed:
         sets=np.bitwise_or.reduce([part.sets for part in parts]),
         flags=np.bitwise_or.reduce([part.flags for part in parts]),
         methods=[nothing.union(*row) for row in zip(*columns, strict=True)] or [nothing] * len(status),
+        far=np.max([part.far for part in parts], axis=0),
     )
 
 
-def _first_complete(sums: Sequence[Summed], count: int) -> Summed:
-    """Return, row by row, the first grid that is complete there, else the finest: interval lengths may change."""
+def _nearest(sums: Sequence[Summed], count: int) -> Summed:
+    """Return, row by row, the grid that is nearest to what was read, the finest of equals: lengths may change."""
     if len(sums) < 2:
         return sums[0] if sums else _nothing(count)
-    chosen = np.zeros(count, dtype=np.int64)
-    for at in reversed(range(len(sums))):
-        chosen = np.where(HAS_VALUE[sums[at].term.status], at, chosen)
-    rows = np.arange(count)
+    chosen, rows = grids.chosen([one.far for one in sums]), np.arange(count)
     return Summed(
         term=Term(
             values=np.stack([one.term.values for one in sums])[chosen, rows],
@@ -201,6 +194,7 @@ def _first_complete(sums: Sequence[Summed], count: int) -> Summed:
         sets=np.stack([one.sets for one in sums])[chosen, rows],
         flags=np.stack([one.flags for one in sums])[chosen, rows],
         methods=[sums[at].methods[row] for row, at in enumerate(chosen.tolist())],
+        far=np.stack([one.far for one in sums])[chosen, rows],
     )
 
 

@@ -20,7 +20,7 @@ from collector.series.registers import Registers
 from collector.series.versions import Version
 from collector.store.engine import Store
 from collector.store.schema import cursor, finding, raw_segment
-from collector.vee import authored, calendar, parameters_log
+from collector.vee import authored, calendar, grids, parameters_log
 from collector.vee.calendar import Calendar
 from collector.vee.catalogue import RULES
 from collector.vee.judge import Around, Standing, Verdict, judge
@@ -170,6 +170,7 @@ class Run:
             *(() if self.again is None else self._from(self.again)),
         ):
             dirty[key] = min(start, dirty.get(key, start))
+        self._below(dirty)
         self._beside(dirty, known)
         for (number, length), start in sorted(dirty.items()):
             yield known[number], length, start
@@ -191,6 +192,12 @@ class Run:
             if end > since:
                 yield (number, length), max(int(start), since)
 
+    def _below(self, dirty: dict[tuple[int, int], int]) -> None:
+        """Add the finer intervals of channels with new registers at coarser boundaries: their estimates must obey."""
+        for (number, length), start in list(dirty.items()):
+            for finer in grids.below(self.connection, number, length, start):
+                dirty[number, finer] = min(start, dirty.get((number, finer), start))
+
     def _beside(self, dirty: dict[tuple[int, int], int], known: dict[int, Channel]) -> None:
         """Add the channels whose findings look at those that have something new: main meters, nodes, siblings."""
         numbers = {one.name: one.id for one in known.values()}
@@ -202,7 +209,7 @@ class Run:
     def judge(self, channel: Channel, length: int, dirty: int) -> None:
         """Judge one channel from a second on."""
         span = raw.span(self.connection, channel.id, length)
-        if span is None or span[0] >= span[1]:
+        if span is None or max(span[0], dirty) >= span[1]:
             return
         self.channels += 1
         start = max(span[0], (dirty - HISTORY) // length * length)

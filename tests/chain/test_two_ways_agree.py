@@ -19,7 +19,7 @@ CHANNELS = ("dc1/a.energy_active_import", "dc1/b.energy_active_export")
 LENGTHS = (300, 900)
 USED = (Status.RAW, Status.VALID, Status.SUSPECT, Status.VERIFIED, Status.MISSING, Status.ESTIMATED,
         Status.SUBSTITUTED, Status.EDITED, Status.WITHDRAWN)  # fmt: skip
-FLAGS = (Flags.NONE, Flags.SCALED, Flags.SCALED | Flags.LATE, Flags.ROLLOVER)
+FLAGS = (Flags.NONE, Flags.SCALED, Flags.SCALED | Flags.LATE, Flags.ROLLOVER, Flags.SCALED | Flags.AUTHORED)
 FORMULAS = (
     (("p", 900, CHANNELS[0]),),
     (("p", 900, f"{CHANNELS[0]} - 0.97 * {CHANNELS[1]}"), ("q", 900, "0.5 * p - 0.333 * p")),

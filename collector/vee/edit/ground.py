@@ -1,6 +1,6 @@
 """What a change is drafted on: the versions that stand, registers, other meters and the limits of the site."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from collector.series import blobs, channels, raw, versions
 from collector.series.channels import Channel
 from collector.series.registers import Registers
 from collector.series.versions import Values
-from collector.vee import Series, estimate
+from collector.vee import Series, estimate, grids
 from collector.vee.edit.draft import Ground
 from collector.vee.edit.entries import entries, state
 from collector.vee.edit.request import Request
@@ -55,14 +55,34 @@ def of(connection: Connection, log: Log, request: Request) -> tuple[Ground, Seco
 
 
 def _length(connection: Connection, channel: Channel, request: Request) -> tuple[int, tuple[int, int]]:
-    """Return the interval length that covers a request, and the span that is known of it."""
+    """Return the interval length that a release takes for a request's time, and the span that is known of it."""
+    when = f"{instant(request.start)} to {instant(request.stop)}"
+    fitting = dict(_fitting(connection, channel, request))
+    if not fitting:
+        raise ConfigError(
+            f"{channel.name}: {when} is no whole number of intervals that are known; look at its intervals"
+        )
+    taken = grids.all_taken(connection, channel.id, request.start, request.stop) or set(fitting)
+    if len(taken) > 1:
+        raise ConfigError(
+            f"{channel.name}: from {when} the length of its intervals changes; ask for what lies before and after it"
+            " apart"
+        )
+    length = min(taken)
+    if length not in fitting:
+        raise ConfigError(
+            f"{channel.name}: from {when} a release takes the intervals of {length} s; ask for whole ones"
+        )
+    return length, fitting[length]
+
+
+def _fitting(connection: Connection, channel: Channel, request: Request) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Give the interval lengths of which a request covers whole ones, and the span that is known of each."""
     for length in raw.lengths(connection, channel.id):
         span = raw.span(connection, channel.id, length)
         fits = span is not None and span[0] <= request.start < request.stop <= span[1]
         if span is not None and fits and not (request.start % length or request.stop % length):
-            return length, span
-    when = f"{instant(request.start)} to {instant(request.stop)}"
-    raise ConfigError(f"{channel.name}: {when} is no whole number of intervals that are known; look at its intervals")
+            yield length, span
 
 
 def _methods(standing: Values) -> list[str | None]:
