@@ -80,6 +80,26 @@ UNITS: dict[str, tuple[str, int]] = {
     for prefix, power in (("m", -3), ("", 0), ("k", 3), ("M", 6))
 } | {"": ("1e-3", 3), "1": ("1e-3", 3), "%": ("1e-3", 1), "m3": ("dm3", 3), "dm3": ("dm3", 0)}  # fmt: skip
 
+#: What a person reads of a count: the unit, and the power of ten from it to one count.
+_READ = {
+    "mWh": ("kWh", 6), "mvarh": ("kvarh", 6), "mVAh": ("kVAh", 6), "mW": ("kW", 6), "mvar": ("kvar", 6),
+    "mVA": ("kVA", 6), "mV": ("V", 3), "mA": ("A", 3), "mHz": ("Hz", 3), "dm3": ("m3", 3), "1e-3": ("", 3),
+}  # fmt: skip
+
+
+def amount(value: int, unit: str) -> str:
+    """Return counts of a unit exactly, in the unit that a person reads.
+
+    >>> amount(-12_500_000, "mWh"), amount(950, "1e-3"), amount(3000, "mA/s")
+    ('-12.5 kWh', '0.95', '3 A/s')
+    """
+    base, slash, per = unit.partition("/")
+    shown, places = _READ.get(base, (base, 0))
+    whole, rest = divmod(abs(value), 10**places)
+    decimals = f"{rest:0{places}d}".rstrip("0") if places else ""
+    number = f"{'-' if value < 0 else ''}{whole}{'.' if decimals else ''}{decimals}"
+    return f"{number} {shown}{slash}{per}".rstrip()
+
 
 def quantity(name: str) -> Quantity:
     """Return the quantity of that name.

@@ -75,19 +75,20 @@ def explain(file: Path, channel: str, time: str, *, as_json: bool) -> None:
 
     from collector.vee import explain
     from shared.errors import Malformed
-    from shared.release import seconds
+    from shared.release import instant, seconds
 
     try:
         at = seconds(time)
     except Malformed as error:
         raise click.UsageError(f"{time!r}: write a time as 2026-01-01T00:00:00Z") from error
     with parts(file) as found, found.store.read() as connection:
-        length, versions, findings = explain.interval(connection, channel, at)
+        told = explain.interval(connection, channel, at)
+    instead = None if told.instead is None else {"start": instant(told.instead[0]), "length_s": told.instead[1]}
     members = {
-        "channel": channel, "start": time, "length_s": length, "versions": [asdict(one) for one in versions],
-        "findings": findings,
+        "channel": channel, "start": time, "length_s": told.length, "unit": told.unit,
+        "versions": [asdict(one) for one in told.versions], "findings": list(told.findings), "released_from": instead,
     }  # fmt: skip
-    say(members, explain.text(channel, at, versions, findings), as_json=as_json)
+    say(members, explain.text(told), as_json=as_json)
 
 
 for command in (edit, undo, approve, history):

@@ -6,12 +6,13 @@ import pytest
 
 from collector.series import factors
 from collector.settle.proposals import proposals
+from collector.vee import explain
 from collector.vee.run import catch_up
 from shared import factor
 from shared.errors import Malformed
 from shared.factor import Correction
 from tests.collector.settle.test_settle_release import GT1, Office, office
-from tests.collector.vee.test_vee_run import T0
+from tests.collector.vee.test_vee_run import NAME, T0
 from tests.fakes import reads
 
 __all__ = ["office"]
@@ -116,10 +117,28 @@ def test_a_release_that_hides_a_correction_is_found(office: Office, tmp_path: ob
     assert office.verified(target).failures != []
 
 
+def test_explain_names_the_record_behind_a_corrected_value(office: Office) -> None:
+    office.send(0, WHOLE)
+    first = correct(office, 3, 4, 0, None)
+    second = correct(office, 1, 2, 0, 3, reason="CT 200/5 instead of 400/5")
+    with office.centre.store.read() as connection:
+        told = explain.interval(connection, NAME, T0 + 300)
+        after = explain.interval(connection, NAME, T0 + 900)
+    assert [one.amount for one in told.versions] == ["0.015 kWh", "0.01125 kWh", "0.0075 kWh"]
+    assert "correction" not in told.versions[0].why
+    behind = [one.why["correction"] for one in told.versions[1:]]
+    assert [(one["position"], one["factor"], one["by"]) for one in behind] == [
+        (first, "3/4", "anna"), (second, "1/2", "anna"),
+    ]  # fmt: skip
+    assert [one.why["correction"]["position"] for one in after.versions[1:]] == [first]
+    text = explain.text(told)
+    assert f"multiplier corrected by 1/2: record {second}, anna, " in text
+    assert "CT 200/5 instead of 400/5" in text
+
+
 def test_a_series_built_again_is_the_same(office: Office) -> None:
     from collector.series import project, raw
     from collector.series.channels import named
-    from tests.collector.vee.test_vee_run import NAME
 
     office.send(0, WHOLE[:4])
     correct(office, 1, 2, 1, 3)

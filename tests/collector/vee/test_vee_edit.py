@@ -271,13 +271,15 @@ def test_an_interval_explains_itself(line: Line) -> None:
     line.send(0, [100, 110, None, 130])
     change(line, asked("edit", 1, 2, values=(9_000,), text="Read from the display."))
     with line.centre.store.read() as connection:
-        length, told, _ = explain.interval(connection, NAME, T0 + 300)
-    assert length == 300
+        explained = explain.interval(connection, NAME, T0 + 300)
+    told = explained.versions
+    assert (explained.length, explained.unit, explained.instead) == (300, "mWh", None)
     assert [(one.status, one.value) for one in told] == [("ESTIMATED", 10_000), ("EDITED", 9_000)]
     assert told[0].why["estimate"]["total"] == 20_000
     assert (told[1].by, told[1].why["text"], told[1].method) == ("anna", "Read from the display.", "manual")
     assert "authored" in told[1].flags
-    text = explain.text(NAME, T0 + 300, told, [])
+    text = explain.text(explained)
+    assert "0.009 kWh (9000 mWh) EDITED, manual, by anna" in text
     assert f"{NAME} at {instant(T0 + 300)}" in text
     assert Flags.AUTHORED.name == "AUTHORED"
     with line.centre.store.read() as connection, pytest.raises(ConfigError, match="no interval begins at"):
