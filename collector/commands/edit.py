@@ -1,4 +1,4 @@
-"""`vee edit | undo | approve | log`: what people change, previewed first."""
+"""`vee edit | undo | approve | withdraw | log`: what people change, previewed first."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,23 @@ def approve(file: Path, position: str, *, as_json: bool) -> None:
     with parts(file) as found, found.store.write() as connection:
         at = book.approve(connection, found.log, _position(position), person(), found.clock.wall())
     say({"position": at, "edit": _position(position)}, f"in force from position {at}", as_json=as_json)
+
+
+@click.command()
+@takes("position")
+@click.option("--reason", required=True, help="One of the list that the error names.")
+@click.option("--text", required=True, help="Why, in a sentence.")
+@as_json
+def withdraw(file: Path, position: str, *, reason: str, text: str, as_json: bool) -> None:
+    """Withdraw a proposed change that nobody has approved, as one whose ground has changed; signed, with the reason."""
+    from collector.vee.edit import book
+
+    with parts(file) as found, found.store.write() as connection:
+        at = book.withdraw(
+            connection, found.log, _position(position), person=person(), reason=reason, text=text,
+            now=found.clock.wall(),
+        )  # fmt: skip
+    say({"position": at, "withdraws": _position(position)}, f"withdrawn by position {at}", as_json=as_json)
 
 
 @click.command("log")

@@ -1,4 +1,4 @@
-"""`release make | list | show | export | diff | proposals | withdraw | evidence`: the hand-off to settlement."""
+"""`release make | list | show | export | diff | proposals | keep | withdraw | evidence`: the hand-off to settlement."""
 
 import json
 import sys
@@ -139,6 +139,20 @@ def proposals(file: Path, *, as_json: bool) -> None:
     members = {"proposals": [asdict(one) | {"delta": one.delta} for one in proposed]}
     say(members, "\n".join(lines) or "every final would come out the same", as_json=as_json)
     sys.exit(1 if proposed else 0)
+
+
+@release.command()
+@takes("release_id")
+@click.option("--reason", required=True, help="Why; it goes into the signed record.")
+@as_json
+def keep(file: Path, release_id: str, reason: str, *, as_json: bool) -> None:
+    """Withdraw the proposal to correct a final: it stays as it is until something else changes under it."""
+    from collector.settle.proposals import keep
+
+    with parts(file) as found, found.store.write() as connection:
+        position = keep(connection, found.log, release_id, reason=reason, by=person(), now=found.clock.wall())
+    members = {"release_id": release_id, "position": position}
+    say(members, f"{release_id} stays as it is, by position {position}", as_json=as_json)
 
 
 @release.command()

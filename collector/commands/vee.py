@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from collector.commands.arguments import as_json, parts, say, seconds, takes
-from collector.commands.edit import approve, edit, history, undo
+from collector.commands.edit import approve, edit, history, undo, withdraw
 
 SEVERITIES: tuple[Literal["E", "W", "I"], ...] = ("E", "W", "I")  # the gravest first
 SHOWN = 20  # findings that `status` prints
@@ -91,5 +91,5 @@ def explain(file: Path, channel: str, time: str, *, as_json: bool) -> None:
     say(members, explain.text(told), as_json=as_json)
 
 
-for command in (edit, undo, approve, history):
+for command in (edit, undo, approve, withdraw, history):
     vee.add_command(command)

@@ -16,8 +16,8 @@ from collector.series import blobs, channels, versions
 from collector.vee import authored
 from collector.vee.edit import ground
 from collector.vee.edit.draft import draft
-from collector.vee.edit.entries import Entry, approval, entries
-from collector.vee.edit.request import Draft, Request
+from collector.vee.edit.entries import Entry, approval, entries, withdrawal
+from collector.vee.edit.request import Draft, Request, check_why
 from collector.vee.run import alone
 from collector.vee.series import HAS_VALUE
 from shared import strictjson, veeblob
@@ -63,22 +63,43 @@ def approve(connection: Connection, log: Log, position: int, person: str, now: i
     """
     alone(connection)
     book = entries(connection)
-    entry = _entry(book, position)
-    name = entry.body.get("proposed")
-    if entry.kind != "edit" or not isinstance(name, str):
-        raise ConfigError(f"position {position}: no proposed change; see: wattseal collector vee log")
-    if approval(entry, book) is not None:
-        raise ConfigError(f"position {position}: this change is approved already")
+    entry, name = _proposal(book, position)
     if person == entry.by:
         raise ConfigError(f"position {position}: {person} proposed this change; another person must approve it")
     (span,) = veeblob.decode(blobs.read(connection, name))
     before = strictjson.optionals(entry.body["before"], "before")
-    _unchanged(connection, span, before, tuple(entry.body["before_status"]))
+    try:
+        _unchanged(connection, span, before, tuple(entry.body["before_status"]))
+    except ConfigError as error:
+        raise ConfigError(f"{error}; this proposal can only be withdrawn: {_withdraw(position)}") from error
     body = {"edit": position, "sha256": name, "author": entry.by, "reason": entry.body["reason"],
             "text": entry.body["text"], "prev": _last(book)}  # fmt: skip
     at = log.record(connection, "approval", body, by=person, now=now)
     _write(connection, span, at)
     return at
+
+
+def withdraw(
+    connection: Connection, log: Log, position: int, *, person: str, reason: str, text: str, now: int
+) -> int:  # fmt: skip
+    """Take a proposal out of the book before anyone approves it; return the position of the record that says so.
+
+    Whoever proposed it may, and any other person: nothing that counts is changed by it.
+
+    Raises:
+        ConfigError: there is no such proposal, it is approved or withdrawn already, or no reason is given.
+    """
+    check_why(person, reason, text, f"the proposal at position {position} is withdrawn")
+    alone(connection)
+    book = entries(connection)
+    entry, _ = _proposal(book, position)
+    body = {"channel": entry.body["channel"], "action": "withdraw", "withdraws": position, "reason": reason,
+            "text": text, "prev": _last(book)}  # fmt: skip
+    return log.record(connection, "edit", body, by=person, now=now)
+
+
+def _withdraw(position: int) -> str:
+    return f"wattseal collector vee withdraw {position}"
 
 
 def undone(connection: Connection, log: Log, position: int, request: Request) -> Draft:
@@ -118,6 +139,22 @@ def _entry(book: Sequence[Entry], position: int) -> Entry:
     if found is None:
         raise ConfigError(f"position {position}: no change; see: wattseal collector vee log")
     return found
+
+
+def _proposal(book: list[Entry], position: int) -> tuple[Entry, str]:
+    """Return a proposal that waits for a second person, and the name of its blob."""
+    entry = _entry(book, position)
+    name = entry.body.get("proposed")
+    if entry.kind != "edit" or not isinstance(name, str):
+        raise ConfigError(f"position {position}: no proposed change; see: wattseal collector vee log")
+    if approval(entry, book) is not None:
+        raise ConfigError(f"position {position}: this change is approved already")
+    gone = withdrawal(entry, book)
+    if gone is not None:
+        raise ConfigError(
+            f"position {position}: {gone.by} has withdrawn this proposal ({gone.body['text']}); propose it anew"
+        )
+    return entry, name
 
 
 def _last(book: Sequence[Entry]) -> str | None:

@@ -39,13 +39,15 @@ def entries(connection: Connection) -> list[Entry]:
 
 
 def state(entry: Entry, book: list[Entry]) -> str:
-    """Return what has become of an entry: in force, proposed, approved, undone."""
+    """Return what has become of an entry: in force, proposed, approved, withdrawn, undone."""
     own = {entry.position, approval(entry, book)} - {None}
     if any(one.body.get("undoes") in own and _in_force(one, book) for one in book):
         return "undone"
-    if "proposed" in entry.body:
-        return "approved" if approval(entry, book) is not None else "proposed"
-    return "in force"
+    if "proposed" not in entry.body:
+        return "in force"
+    if withdrawal(entry, book) is not None:
+        return "withdrawn"
+    return "approved" if approval(entry, book) is not None else "proposed"
 
 
 def _in_force(entry: Entry, book: list[Entry]) -> bool:
@@ -56,3 +58,8 @@ def _in_force(entry: Entry, book: list[Entry]) -> bool:
 def approval(entry: Entry, book: list[Entry]) -> int | None:
     """Return the position of the approval of a proposal, None where there is none."""
     return next((one.position for one in book if one.body.get("edit") == entry.position), None)
+
+
+def withdrawal(entry: Entry, book: list[Entry]) -> Entry | None:
+    """Return what withdrew a proposal, None where nothing did."""
+    return next((one for one in book if one.body.get("withdraws") == entry.position), None)

@@ -18,6 +18,20 @@ _OF = {"values": ("edit",), "total": ("edit",), "method": ("reject", "estimate")
 LONGEST = 2000  # of a text [characters]
 
 
+def check_why(author: str, reason: str, text: str, what: str) -> None:
+    """Check that a person says who they are and why something is done.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if reason not in REASONS:
+        raise ConfigError(f"no reason {reason!r}; known: {', '.join(REASONS)}")
+    if not text.strip() or len(text) > LONGEST:
+        raise ConfigError(f"say in 1 to {LONGEST} characters why {what}")
+    if not author.strip():
+        raise ConfigError("a change needs the name of the person who makes it")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A change of the intervals [start, stop) of one channel.
@@ -41,12 +55,7 @@ class Request:
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:
             raise ConfigError(f"no action {self.action!r}; known: {', '.join(ACTIONS)}")
-        if self.reason not in REASONS:
-            raise ConfigError(f"no reason {self.reason!r}; known: {', '.join(REASONS)}")
-        if not self.text.strip() or len(self.text) > LONGEST:
-            raise ConfigError(f"say in 1 to {LONGEST} characters why {self.channel} is changed")
-        if not self.author.strip():
-            raise ConfigError("a change needs the name of the person who makes it")
+        check_why(self.author, self.reason, self.text, f"{self.channel} is changed")
         if self.action == "edit" and bool(self.values) == (self.total is not None):
             raise ConfigError("an edit takes either values, one an interval, or a total to be spread")
         if self.action == "copy" and self.source in (None, self.channel):

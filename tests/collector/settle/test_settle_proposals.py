@@ -2,9 +2,12 @@
 
 import dataclasses
 
-from collector.settle.proposals import Proposal, proposals
+import pytest
+
+from collector.settle.proposals import Proposal, keep, proposals
 from collector.vee.edit import book
 from collector.vee.edit.request import Request
+from shared.errors import ConfigError
 from shared.release import instant
 from tests.collector.settle.test_settle_release import GT1, Office, office
 from tests.collector.vee.test_vee_run import NAME, T0
@@ -73,3 +76,46 @@ def test_a_final_that_cannot_be_made_again_says_why_and_hides_no_other(office: O
     assert (one.release_id, one.rows) == (final.id, ())
     assert one.lacking is not None
     assert "no period of whole intervals of 1800 s" in one.lacking
+
+
+def stay(office: Office, release_id: str, reason: str = "The parties agreed to leave it.") -> int:
+    with office.centre.store.write() as connection:
+        return keep(connection, office.centre.log, release_id, reason=reason, by="anna", now=0)
+
+
+def edit(office: Office, value: int) -> None:
+    asked = Request(
+        channel=NAME, action="edit", start=T0 + 300, stop=T0 + 600, author="anna", reason="agreed", text="As agreed.",
+        values=(value,),
+    )  # fmt: skip
+    with office.centre.store.write() as connection:
+        draft = book.preview(connection, office.centre.log, asked)
+        book.apply(connection, office.centre.log, draft, office.centre.clock.wall())
+
+
+def test_a_withdrawn_proposal_comes_back_only_when_more_has_changed(office: Office) -> None:
+    office.points(GT1)
+    office.send(0, [100, 110, 125, 135])
+    final = office.make(900, "final")
+    edit(office, 14_900)
+    stay(office, final.id)
+    assert proposed(office) == []
+    edit(office, 14_899)
+    (one,) = proposed(office)
+    assert one.delta == {"gt1": -101}
+    assert office.make(900, "final").kind == "correction"  # a person may still make it
+
+
+def test_nothing_is_withdrawn_that_is_not_proposed(office: Office) -> None:
+    office.points(GT1)
+    office.send(0, [100, 110, 125, 135])
+    final = office.make(900, "final")
+    size = office.size()
+    for name, reason, said in (
+        (final.id, "why", "is proposed"),
+        ("none", "why", "is proposed"),
+        (final.id, " ", "why"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            stay(office, name, reason)
+    assert office.size() == size

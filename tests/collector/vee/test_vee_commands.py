@@ -54,3 +54,14 @@ def test_a_change_is_shown_then_made_then_listed_then_taken_back(config: Path) -
     why = ("--reason", "mistaken_edit", "--text", "Another meter was read.")
     assert "9999 EDITED -> 10000 VALID" in run("collector", "vee", "undo", config, position, *why, "--yes").stdout
     assert [one["state"] for one in found("collector", "vee", "log", config)["changes"]] == ["undone", "in force"]
+
+
+def test_a_proposal_is_withdrawn_with_a_reason(config: Path) -> None:
+    words = ["--action", "edit", "--from", "2026-03-02T14:00:00Z", "--to", "2026-03-02T14:05:00Z", "--values", "5000"]
+    words += ["--reason", "site_visit", "--text", "Read from the display."]
+    position = found("collector", "vee", "edit", config, NAME, *words, "--yes")["position"]
+    why = ("--reason", "mistaken_edit", "--text", "The display of another meter.")
+    done = found("collector", "vee", "withdraw", config, position, *why)
+    assert done["withdraws"] == position
+    assert [one["state"] for one in found("collector", "vee", "log", config)["changes"]] == ["withdrawn", "in force"]
+    assert run("collector", "vee", "withdraw", config, position, *why).returncode == 78
