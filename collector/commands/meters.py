@@ -59,7 +59,7 @@ def show(file: Path, *, as_json: bool) -> None:
 @click.option("--factor", required=True, help="What the multiplier is to be multiplied with, as 7/10 or 1.25.")
 @click.option("--from", "start", callback=seconds, required=True, help="RFC 3339 with Z; an interval's start decides.")
 @click.option("--to", "stop", callback=seconds, help="RFC 3339 with Z; until a later correction without.")
-@click.option("--quantity", help="Only this one, as energy_active_import; all of the meter without.")
+@click.option("--quantity", help="Only this, as energy_active_import, current_l1; all energies and powers without.")
 @click.option("--reason", required=True, help="What was wrong, in a sentence.")
 @click.option("--yes", is_flag=True, help="Do it; without this it is only shown.")
 @as_json
@@ -84,7 +84,7 @@ def correct(
     with parts(file) as found, found.store.write() as connection:
         numbers = Numbers(connection)
         known = numbers.of_meter(site, name)
-        if not known or (quantity is not None and quantity not in known):
+        if not known or not (quantity is None or factors.is_of(quantity, known)):
             raise ConfigError(f"no channel of {meter!r}{f' with {quantity}' if quantity else ''} has any values")
         touched = len(factors.batches_of(connection, numbers, wanted))
         made = body(wanted)

@@ -12,12 +12,14 @@ from sqlalchemy import Connection, select
 
 from collector.office import terms
 from collector.office.columns import Columns
-from collector.series import raw, versions
+from collector.series import factors, raw, versions
+from collector.series.channels import Channel
 from collector.series.codec import Bools, Ints
 from collector.series.registers import interval_flags
 from collector.series.versions import Values
 from collector.store.schema import channel as table
 from collector.vee.series import HAS_VALUE
+from shared.quantity import INT64_MAX
 from shared.status import Status
 
 
@@ -66,7 +68,10 @@ def _unversioned(
     if not without.any():
         return without, found.values, found.flags
     if channel.quantity.kind == "statistic":
-        counts, known = raw.read_statistic(connection, number, span.start, span.stop, span.length, span.as_of)
+        sent = raw.read_statistic(connection, number, span.start, span.stop, span.length, span.as_of)
+        size = INT64_MAX if span.as_of is None else span.as_of
+        own = Channel(number, channel.site, channel.meter, channel.quantity.name)
+        counts, known = factors.of_statistic(factors.read(connection, size), own, span.start, span.length, *sent)
         return without & known, counts, np.zeros(len(counts), np.uint32)
     register = raw.read(connection, number, span.start, span.stop, span.length, span.as_of)
     flags = interval_flags(register).astype(np.uint32)

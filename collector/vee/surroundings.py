@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from collector.series import channels, raw
+from collector.series import channels, factors, raw
 from collector.series.channels import Channel
 from collector.series.registers import Registers
 from collector.vee.events import Happening, clocks_of, flags_of, multipliers_of, of_meter
@@ -21,6 +21,7 @@ from collector.vee.parameters import Parameters
 from collector.vee.policy import Policy
 from collector.vee.read_times import lateness
 from shared.errors import ConfigError
+from shared.factor import Correction
 from shared.quantity import QUANTITIES
 
 #: How far back before what is new statistics and other channels are read: rules over a week need them. [s]
@@ -50,12 +51,14 @@ class Surroundings:
     size: int  # of the log's tree
     parameters: Parameters
     known: dict[str, Channel] = field(default_factory=dict)
+    corrections: list[Correction] = field(default_factory=list)  # of multipliers
     _read: dict[_Key, Column] = field(default_factory=dict)
     _told_of: dict[tuple[str, str, int, int], list[Happening]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Learn the channels."""
+        """Learn the channels, and which of them were corrected."""
         self.known = {one.name: one for one in channels.every(self.connection)}
+        self.corrections = factors.read(self.connection, self.size)
 
     def of(self, channel: Channel, policy: Policy, seen: Registers, first: int) -> dict[str, Any]:
         """Return the further fields of a channel's `Series`.
@@ -138,8 +141,8 @@ class Surroundings:
         other = self.known.get(f"{channel.site}/{channel.meter}.{name}")
         if other is None:
             return None
-        values, known = raw.read_statistic(self.connection, other.id, there.start, there.stop, there.length)
-        return there.padded(Column(values, known))
+        sent = raw.read_statistic(self.connection, other.id, there.start, there.stop, there.length)
+        return there.padded(Column(*factors.of_statistic(self.corrections, other, there.start, there.length, *sent)))
 
     def _statistics(self, channel: Channel, there: "_Span") -> dict[str, Column]:
         wanted = {*_STATISTICS, *self._of_formulas()}

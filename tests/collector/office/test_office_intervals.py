@@ -2,12 +2,15 @@
 
 import csv
 import io
+from fractions import Fraction
 from typing import Any
 
 from collector.series import findings, project
 from collector.series.channels import named
 from collector.series.findings import Found
 from collector.vee.run import catch_up
+from shared import factor
+from shared.factor import Correction
 from tests.collector.office.conftest import Bureau
 from tests.fakes import LittleAgent, reads
 
@@ -99,6 +102,16 @@ def test_statistics_are_attested_values(bureau: Bureau) -> None:
     sealed(bureau, [1000, 1010, 1025], stats={"power_active_total_max": (2_500_000, None)})
     found = bureau.browser.json(HOUR.replace("energy_active_export", "power_active_total_max"))
     assert (found["unit"], found["values"][:2], found["status"][:2]) == ("mW", [2_500_000, None], ["RAW", "MISSING"])
+
+
+def test_powers_are_shown_by_the_multiplier_that_was_known_then(bureau: Bureau) -> None:
+    sealed(bureau, [1000, 1010, 1025], stats={"power_active_total_max": (2_500_000, 2_000_000)})
+    body = factor.body(Correction("dc1", "gt1-rev", None, START + L, None, Fraction(3, 4), "CT 300/5 is built in"))
+    with bureau.store.write() as connection:
+        position = bureau.centre.log.record(connection, "factor", body, by="anna", now=bureau.clock.wall())
+    path = HOUR.replace("energy_active_export", "power_active_total_max")
+    assert bureau.browser.json(path)["values"][:2] == [2_500_000, 1_500_000]
+    assert bureau.browser.json(f"{path}&as_of={position}")["values"][:2] == [2_500_000, 2_000_000]
 
 
 def test_a_span_is_whole_intervals_and_bounded(bureau: Bureau) -> None:

@@ -4,15 +4,17 @@ from fractions import Fraction
 
 import pytest
 
-from collector.series import factors
+from collector.series import channels, factors, raw
 from collector.settle.proposals import proposals
 from collector.vee import explain
+from collector.vee.parameters import Formula, Parameters, Which
 from collector.vee.run import catch_up
 from shared import factor
 from shared.errors import Malformed
 from shared.factor import Correction
 from tests.collector.settle.test_settle_release import GT1, Office, office
 from tests.collector.vee.test_vee_run import NAME, T0
+from tests.collector.vee.test_vee_surroundings import found, put
 from tests.fakes import reads
 
 __all__ = ["office"]
@@ -117,6 +119,65 @@ def test_a_release_that_hides_a_correction_is_found(office: Office, tmp_path: ob
     assert office.verified(target).failures != []
 
 
+STATS = {
+    "power_active_total_mean": (120_000, 180_001, 120_000), "power_active_total_ramp": (5, 3, None),
+    "current_l1_mean": (400, 600, 400), "voltage_l1n_mean": (230_000,) * 3, "frequency_mean": (50_000,) * 3,
+    "power_factor_mean": (990,) * 3,
+}  # fmt: skip
+
+
+def statistic(office: Office, name: str, as_of: int | None = None) -> list[int | None]:
+    with office.centre.store.read() as connection:
+        channel = channels.named(connection, f"dc1/gt1-rev.{name}")
+        sent = raw.read_statistic(connection, channel.id, T0, T0 + 900, 300, as_of)
+        known = factors.read(connection, office.size() if as_of is None else as_of)
+        values, mask = factors.of_statistic(known, channel, T0, 300, *sent)
+    return [value if there else None for value, there in zip(values.tolist(), mask.tolist(), strict=True)]
+
+
+def test_powers_follow_the_correction_of_their_meter_and_ratios_do_not(office: Office) -> None:
+    office.send(0, WHOLE[:4], stats=STATS)
+    position = correct(office, 3, 4, 1, None)
+    assert statistic(office, "power_active_total_mean") == [120_000, 135_001, 90_000]  # 135,000.75, once half-even
+    assert statistic(office, "power_active_total_ramp") == [5, 2, None]
+    for name in ("current_l1_mean", "voltage_l1n_mean", "frequency_mean", "power_factor_mean"):
+        assert statistic(office, name) == list(STATS[name])
+    assert statistic(office, "power_active_total_mean", position) == [120_000, 180_001, 120_000]
+
+
+def test_a_current_follows_the_correction_that_names_it(office: Office) -> None:
+    office.send(0, WHOLE[:4], stats=STATS)
+    correct(office, 1, 2, 0, 2, quantity="current_l1")
+    assert statistic(office, "current_l1_mean") == [200, 300, 400]
+    correct(office, 1, 1, 0, 1, quantity="current_l1_mean")
+    assert statistic(office, "current_l1_mean") == [400, 300, 400]
+    assert office.read(3)[0] == [10_000, 15_000, 10_000]
+
+
+def test_a_correction_of_one_register_says_nothing_of_powers(office: Office) -> None:
+    office.send(0, WHOLE[:4], stats=STATS)
+    correct(office, 1, 2, 0, None, quantity="energy_active_export")
+    assert statistic(office, "power_active_total_mean") == [120_000, 180_001, 120_000]
+
+
+def test_a_power_that_leaves_64_bits_is_not_known(office: Office) -> None:
+    office.send(0, WHOLE[:2], stats={"power_active_total_mean": (2**62,)})
+    correct(office, 2, 1, 0, None)
+    assert statistic(office, "power_active_total_mean")[0] is None
+
+
+def test_rules_compare_corrected_powers_with_corrected_energies(office: Office) -> None:
+    """A twelfth of the power is energy of five minutes: true before and after, false if only one were corrected."""
+    formula = Formula("same", T0 - 300, Which("dc1"), "abs(power_active_total_mean / 12 - value) <= 1")
+    put(office, Parameters(formulas=(formula,)))
+    office.send(0, WHOLE[:4], stats=STATS)
+    assert found(office, "F7") == []
+    correct(office, 3, 4, 1, None)
+    assert found(office, "F7") == []
+    correct(office, 1, 2, 0, None, quantity="energy_active_export")
+    assert [row[:3] for row in found(office, "F7")] == [("W", 0, 3)]
+
+
 def test_explain_names_the_record_behind_a_corrected_value(office: Office) -> None:
     office.send(0, WHOLE)
     first = correct(office, 3, 4, 0, None)
@@ -137,7 +198,7 @@ def test_explain_names_the_record_behind_a_corrected_value(office: Office) -> No
 
 
 def test_a_series_built_again_is_the_same(office: Office) -> None:
-    from collector.series import project, raw
+    from collector.series import project
     from collector.series.channels import named
 
     office.send(0, WHOLE[:4])
