@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from collector.intake.authentic import printable
-from collector.series.codec import STAT, Records, raw_records
+from collector.series.codec import STAT, UNTOLD, Records, raw_records
 from collector.series.raw import statistics
 from collector.series.registers import Segment
 from shared import factor
@@ -23,10 +23,11 @@ from shared import registers as rule
 from shared.batch import Batch
 from shared.intervals import Block, Intervals
 from shared.quantity import INT64_MAX, INT64_MIN, QUANTITIES
-from shared.registers import ONE, Factor, Mark, Modulus, Register
+from shared.registers import ONE, At, Factor, Mark, Modulus, Register
 
 _ROLLOVER = int(Mark.ROLLOVER)
 _MOST_SAMPLES = 2**32 - 1
+_MOST_US = 2**31 - 1
 _NOTHING = (0, 0, 0)
 _MARKS = 0xFFFF & ~int(Mark.RETIMED | Mark.RECORDER)  # those are ours to give
 
@@ -92,7 +93,7 @@ def _register(
     for first, part, own in factor.parts(block, name, spans):
         ends = body.boundaries[first : first + len(own.raw)]
         shown = levels if own is register else rule.registers(own, part.at, ends)
-        records = _records(part, own, shown, stamp)
+        records = _records(part, own, shown, stamp, _times(part.at, ends, body.length))
         modulus, start = _modulus(own.mod, own.mult), body.start + first * body.length
         segment = Segment(start, body.length, serial, own.enc, _int64(own.step), modulus, records)
         yield Piece(block.meter, name, block.source, segment)
@@ -105,15 +106,31 @@ class _Stamp(NamedTuple):
     unsynchronised: bool
 
 
-def _records(block: Block, register: Register, levels: Sequence[int | None], stamp: _Stamp) -> Records:
+def _times(at: Sequence[At], boundaries: Sequence[int | None], length: int) -> list[tuple[int, int]]:
+    """Return how late the reads of each boundary are, and what the interval before it lasted more than its label."""
+    found, before = [], None
+    for times, boundary in zip(at, boundaries, strict=True):
+        late = longer = UNTOLD
+        if boundary is not None and times is not None:
+            late = min(abs(times[0] - boundary) if len(times) == 1 else times[1] - times[0], _MOST_US)
+        if boundary is not None and before is not None:
+            longer = max(-_MOST_US, min(boundary - before - length * 1_000_000, _MOST_US))
+        found.append((late, longer))
+        before = boundary
+    return found
+
+
+def _records(
+    block: Block, register: Register, levels: Sequence[int | None], stamp: _Stamp, times: Sequence[tuple[int, int]]
+) -> Records:  # fmt: skip
     counts = (0, *block.samples)
     if max(counts) > _MOST_SAMPLES or min(counts) < 0:
         counts = tuple(min(max(count, 0), _MOST_SAMPLES) for count in counts)
     known = [_fitting(level, both) for level, both in zip(levels, _bounds(block, register, levels), strict=True)]
     own = 0 if block.source == "poll" else int(Mark.RECORDER)
     return raw_records(
-        (*(one or _NOTHING), *stamp.places, 0, count, flag & _MARKS | own, one is not None, stamp.unsynchronised)
-        for one, flag, count in zip(known, register.flags, counts, strict=True)
+        (*(one or _NOTHING), *stamp.places, 0, count, flag & _MARKS | own, one is not None, stamp.unsynchronised, *told)
+        for one, flag, count, told in zip(known, register.flags, counts, times, strict=True)
     )
 
 

@@ -22,6 +22,8 @@ Bools = NDArray[np.bool_]
 VERSION, SUMMED = 1, 3
 #: Those of the series have changed once; what was written before is built again from the ledger.
 SERIES_VERSION, SERIES_SUMMED = 2, 4
+#: Boundaries with the time of their reads; those of before say that nobody knows it.
+TIMED = 6
 _SUM = struct.Struct("<I")  # CRC-32 of the records
 
 #: A boundary register: what the reads give, what it can have been (rule 5), where it comes from.
@@ -36,12 +38,18 @@ RAW = np.dtype(
         ("flags", "<u2"),  # shared.registers.Mark
         ("known", "u1"),
         ("unsynchronised", "u1"),
+        ("late", "<i4"),  # from the boundary to its read, or between both reads [us]; UNTOLD where nobody knows
+        ("longer", "<i4"),  # what the interval that ends here lasted more than its label, by the boot clock [us]
     ]
 )  # fmt: skip
+_UNTIMED = np.dtype([(name, RAW[name]) for name in RAW.names or () if name not in ("late", "longer")])
+#: Of the last two fields: not known.
+UNTOLD = -(2**31)
 
 _RESCUE = "look at the disk, and restore the database from a backup: agents fill what is newer"
 #: One boundary register as `RAW` has it, for `raw_records`.
-_ROW = struct.Struct("<6qIHBB")
+_ROW = struct.Struct("<6qIHBBii")
+Row = tuple[int, int, int, int, int, int, int, int, bool, bool, int, int]
 
 #: A statistic of one interval.
 STAT = np.dtype([("value", "<i8"), ("position", "<i8"), ("since", "<i8"), ("until", "<i8"), ("known", "u1")])
@@ -52,7 +60,7 @@ VALUE = np.dtype(
 )  # fmt: skip
 
 
-def raw_records(rows: Iterable[tuple[int, int, int, int, int, int, int, int, bool, bool]]) -> Records:
+def raw_records(rows: Iterable[Row]) -> Records:
     """Return boundary registers, each in the order of `RAW`; they may not be written to."""
     return np.frombuffer(b"".join(starmap(_ROW.pack, rows)), RAW)
 
@@ -65,12 +73,16 @@ def chained(parts: Sequence[Records]) -> Records:
 def pack(records: Records) -> bytes:
     """Return the blob of some records."""
     octets = records.tobytes()
-    return bytes([_versions(records.dtype)[1]]) + _SUM.pack(zlib.crc32(octets)) + octets
+    return bytes([max(_forms(records.dtype))]) + _SUM.pack(zlib.crc32(octets)) + octets
 
 
-def _versions(kind: np.dtype[Any]) -> tuple[int, int]:
-    """Return the versions of a kind of segment without and with a checksum."""
-    return (VERSION, SUMMED) if kind == VALUE else (SERIES_VERSION, SERIES_SUMMED)
+def _forms(kind: np.dtype[Any]) -> dict[int, tuple[np.dtype[Any], int]]:
+    """Return by version how a kind of segment is written, and how long its checksum is; the last is written now."""
+    if kind == VALUE:
+        return {VERSION: (VALUE, 0), SUMMED: (VALUE, _SUM.size)}
+    if kind == STAT:
+        return {SERIES_VERSION: (STAT, 0), SERIES_SUMMED: (STAT, _SUM.size)}
+    return {SERIES_VERSION: (_UNTIMED, 0), SERIES_SUMMED: (_UNTIMED, _SUM.size), TIMED: (RAW, _SUM.size)}
 
 
 def unpack(blob: bytes, kind: np.dtype[Any]) -> Records:
@@ -79,13 +91,24 @@ def unpack(blob: bytes, kind: np.dtype[Any]) -> Records:
     Raises:
         StoreError: it was written by newer software, is cut, or was changed on its disk.
     """
-    octets = bytes(blob)
-    plain, summed = _versions(kind)
-    if not octets or octets[0] not in (plain, summed):
-        raise StoreError(f"a packed segment is of version {octets[:1].hex() or 'none'}; this software reads {summed}")
-    begin = 1 if octets[0] == plain else 1 + _SUM.size
-    if len(octets) < begin or (len(octets) - begin) % kind.itemsize:
+    octets, forms = bytes(blob), _forms(kind)
+    if not octets or octets[0] not in forms:
+        known = ", ".join(map(str, forms))
+        raise StoreError(f"a packed segment is of version {octets[:1].hex() or 'none'}; this software reads {known}")
+    form, sum_ = forms[octets[0]]
+    begin = 1 + sum_
+    if len(octets) < begin or (len(octets) - begin) % form.itemsize:
         raise StoreError(f"a packed segment is cut; {_RESCUE}")
-    if octets[0] == summed and _SUM.unpack_from(octets, 1)[0] != zlib.crc32(octets[begin:]):
+    if sum_ and _SUM.unpack_from(octets, 1)[0] != zlib.crc32(octets[begin:]):
         raise StoreError(f"a packed segment was changed on its disk; {_RESCUE}")
-    return np.frombuffer(octets, kind, offset=begin).copy()
+    records = np.frombuffer(octets, form, offset=begin)
+    return records.copy() if form is kind or form == kind else _timed(records)
+
+
+def _timed(records: Records) -> Records:
+    """Return boundaries of before their reads had times."""
+    found = np.zeros(len(records), RAW)
+    for name in _UNTIMED.names or ():
+        found[name] = records[name]
+    found["late"] = found["longer"] = UNTOLD
+    return found

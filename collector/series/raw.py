@@ -4,7 +4,7 @@ A segment grows while its source goes on without a break, up to `MOST` intervals
 is some 180 rows although an agent may seal every interval alone (facts/performance.md F and H).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -252,8 +252,14 @@ def read(
     connection: Connection, channel_id: int, start: int, stop: int, length: int, as_of: int | None = None
 ) -> Registers:
     """Return a channel's register over [start, stop), chosen per boundary between its sources; see `sources`."""
-    found = sources(connection, channel_id, start, stop, length, as_of)
-    return choose(found, one_way=_one_way(connection, channel_id)) if found else empty(start, stop, length)
+    return chosen(connection, channel_id, sources(connection, channel_id, start, stop, length, as_of)) or empty(
+        start, stop, length
+    )
+
+
+def chosen(connection: Connection, channel_id: int, found: Sequence[Registers]) -> Registers | None:
+    """Return the register chosen per boundary between the sources of a channel, None where it has none."""
+    return choose(found, one_way=_one_way(connection, channel_id)) if found else None
 
 
 def read_statistic(

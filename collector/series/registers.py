@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.series.codec import Bools, Ints, Records
+from collector.series.codec import UNTOLD, Bools, Ints, Records
 from shared.registers import Mark
 from shared.status import Flags
 
@@ -72,6 +72,9 @@ class Registers:
     values: Ints  # n [counts]
     values_known: Bools  # n
     evidence: Ints  # n, position of the batch that gives the value; -1 where nothing is known
+    overlaid: Ints  # n, position of another batch of the same source that gave it otherwise; -1 where there is none
+    late: Ints  # n + 1, from the boundary to its read, or between both reads [us]; UNTOLD where nobody knows
+    longer: Ints  # n, what the interval lasted more than its label, by the boot clock [us]; UNTOLD likewise
     step: int  # the coarsest in the span [counts]
     modulus: int | None
     behind: bool = False  # it came after its gateway had begun anew: it counts only where no other source does
@@ -89,7 +92,8 @@ def empty(start: int, stop: int, length: int) -> Registers:
     return Registers(
         start, length, ints, bools, np.full(n + 1, -1, np.int32), ints.copy(), ints.copy(), np.zeros(n + 1, np.uint16),
         nowhere, nowhere.copy(), np.zeros(n, np.uint32), bools.copy(), np.full(n + 1, None, np.object_),
-        np.zeros(n, np.int64), np.zeros(n, np.bool_), np.full(n, -1, np.int64), 1, None,
+        np.zeros(n, np.int64), np.zeros(n, np.bool_), np.full(n, -1, np.int64), np.full(n, -1, np.int64),
+        np.full(n + 1, UNTOLD, np.int64), np.full(n, UNTOLD, np.int64), 1, None,
     )  # fmt: skip
 
 
@@ -187,7 +191,7 @@ class _Join:
         into.registers[there] = records["register"][here] + shift
         into.known[there], into.run[there] = True, runs[here]
         into.positions[there], into.serials[there] = records["position"][here], segment.serial
-        into.since[there] = records["since"][here]
+        into.since[there], into.late[there] = records["since"][here], records["late"][here]
         into.unsynchronised[there] = records["unsynchronised"][here] != 0
         into.flags[there] |= records["flags"][here]
         self._values(records, known, offset)
@@ -201,8 +205,11 @@ class _Join:
             return
         here = np.flatnonzero(whole[first:stop]) + first  # what another meter gave beside this one stays
         there = here + offset
-        into.values[there], into.values_known[there] = np.diff(records["register"])[here], True
-        into.evidence[there] = records["position"][1:][here]
+        values, places = np.diff(records["register"])[here], records["position"][1:][here]
+        twice = into.values_known[there] & (into.values[there] != values) & (into.evidence[there] != places)
+        into.overlaid[there] = np.where(twice, into.evidence[there], into.overlaid[there])
+        into.values[there], into.values_known[there], into.evidence[there] = values, True, places
+        into.longer[there] = records["longer"][1:][here]
         counts = into.samples[offset + first : offset + stop]
         np.maximum(counts, records["samples"][1:][first:stop], out=counts)
 
@@ -354,7 +361,7 @@ class _Switch:
         out.low[at], out.high[at] = one.low[at] + self.shift, one.high[at] + self.shift
         out.known[at], out.run[at], out.flags[at] = True, self.run, one.flags[at]
         out.positions[at], out.serials[at] = one.positions[at], one.serials[at]
-        out.since[at] = one.since[at]
+        out.since[at], out.late[at] = one.since[at], one.late[at]
         out.unsynchronised[at] = one.unsynchronised[at]
 
     def _values(self) -> None:
@@ -366,6 +373,7 @@ class _Switch:
         for index, one in enumerate(self.sources):
             own = (choice[1:] == index) & (choice[:-1] == index)
             out.values[own], out.values_known[own] = one.values[own], one.values_known[own]
-            out.evidence[own] = one.evidence[own]
+            for name in ("evidence", "overlaid", "longer"):
+                getattr(out, name)[own] = getattr(one, name)[own]
             here = choice[1:] == index
             out.samples[here] = one.samples[here]

@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from collector.series.blocks import Piece
-from collector.series.codec import RAW, Records
+from collector.series.codec import RAW, UNTOLD, Records
 from collector.series.registers import Segment
 from shared import retiming
 from shared.factor import corrected
@@ -75,6 +75,7 @@ def _laid(
 def _records(levels: Mapping[int, Level], times: range, like: np.void) -> Records:
     records = np.zeros(len(times), RAW)
     records["position"], records["since"] = like["position"], like["since"]
+    records["late"] = records["longer"] = UNTOLD
     own = int(like["flags"]) & int(Mark.RECORDER)
     for at, time in enumerate(times):
         one = levels.get(time)
