@@ -84,6 +84,7 @@ class Series:
     # What follows serves the rules (collector.vee.inputs); a rule whose inputs are absent says nothing.
     unit: str = ""  # of one count, as in shared.quantity; for texts alone
     now: int | None = None  # when the series is looked at [UTC s]
+    arrived: Column | None = None  # n: when the value came [UTC s]
     modulus: int | None = None  # of registers that are given as they were read, not unrolled [counts]
     register_runs: Ints | None = None  # n + 1: boundaries of one number are of one register
     lateness: Column | None = None  # n + 1: from the boundary to its read, or between its two reads [us]
@@ -95,7 +96,7 @@ class Series:
     beside: Beside | None = None
     before: Before | None = None
     deliveries: Deliveries | None = None
-    told: Mapping[str, Told] = field(default_factory=dict)  # serial, firmware, unit, obis, direction, multiplier
+    told: Mapping[str, Told] = field(default_factory=dict)  # serial, firmware, unit, obis, direction, multiplier, length
     statistics: Mapping[str, Column] = field(default_factory=dict)  # n, by name: voltage_l1n_mean ...
     siblings: Mapping[str, Column] = field(default_factory=dict)  # n, other channels of the meter by quantity
     tariffs: Mapping[str, Column] = field(default_factory=dict)  # n + 1, tariff registers by name
@@ -162,6 +163,8 @@ class Series:
         """Give all that rules may know beside the values, registers and check meter, by name."""
         if self.lateness is not None:
             yield "lateness", self.lateness
+        if self.arrived is not None:
+            yield "arrived", self.arrived
         for group in (self.clocks, self.device, self.beside):
             yield from columns(group)
         for group_name in ("statistics", "siblings", "tariffs"):

@@ -21,17 +21,20 @@ def envelope(row: Row) -> Iterator[Found]:
         yield from _deliveries(row)
     if series.now is not None:
         ends = [series.start + (slot + 1) * row.length for slot in range(row.n)]
-        late = [known and end > series.now + 60 for known, end in zip(row.every, ends, strict=True)]
-        yield from found("A8", "E", late, ends, series.now + 60)
+        arrived = row.column("arrived") or [None] * row.n
+        now = [series.now if one is None else one for one in arrived]
+        late = [known and end > at + 60 for known, end, at in zip(row.every, ends, now, strict=True)]
+        for first, stop in runs(late):
+            yield "A8", "E", first, stop, max(ends[first:stop]), min(now[first:stop]) + 60
         starts = [end - row.length for end in ends]
-        oldest = series.now - 400 * DAY
-        old = [known and start < oldest for known, start in zip(row.every, starts, strict=True)]
-        yield from found("A8", "W", old, starts, oldest, min)
+        old = [known and start < at - 400 * DAY for known, start, at in zip(row.every, starts, now, strict=True)]
+        for first, stop in runs(old):
+            yield "A8", "W", first, stop, min(starts[first:stop]), max(now[first:stop]) - 400 * DAY
     long = [known and abs(value) > 10**15 - 1 for known, value in zip(row.every, row.values, strict=True)]
     yield from found("A9", "E", long, [abs(value) for value in row.values], 10**15 - 1)
 
 
-_BY_RULE = {"serial": "A3", "firmware": "A3", "unit": "A4", "obis": "A4", "direction": "A4", "multiplier": "A5"}
+_BY_RULE = {"length": "A6", "serial": "A3", "firmware": "A3", "unit": "A4", "obis": "A4", "direction": "A4", "multiplier": "A5"}
 
 
 def _told(row: Row) -> Iterator[Found]:

@@ -211,13 +211,22 @@ def changes(row: Row) -> Iterator[Found]:
         return
     final, approved = before.final.tolist(), before.approved.tolist()
     edited = [code == Status.EDITED for code in row.series.status.tolist()]
+    kinds: list[str | None] = []
     for slot, (was, value) in enumerate(zip(old, row.values, strict=True)):
+        late = final[slot] and row.every[slot]
         if was is None or not row.every[slot] or value == was:
-            continue
-        if final[slot]:
-            yield "I2", "W", slot, slot + 1, value, was
+            kinds.append("new" if late and was is None else None)
+        elif late:
+            kinds.append("late")
         else:
-            yield "I1", "I", slot, slot + 1, value, was
+            apart = abs(value - was)
+            small = apart < 1000 and apart * 1000 < abs(was) and not before.estimated.tolist()[slot]
+            kinds.append("small" if small else "moved")
+    tones = {"small": ("I1", "I"), "moved": ("I1", "I"), "late": ("I2", "W"), "new": ("I2", "W")}
+    for kind, tone in tones.items():
+        for first, stop in runs([one == kind for one in kinds]):
+            then = None if kind == "new" else sum(one or 0 for one in old[first:stop])
+            yield *tone, first, stop, sum(row.values[first:stop]), then
     for first, stop, _, _ in row.days:
         moved = whole = 0
         for slot in range(first, stop):

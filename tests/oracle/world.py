@@ -78,6 +78,7 @@ class World:
             active=~self.some(),
             doubted=self.some(),
             now=BERLIN + (self.days - 1) * DAY + 3600 * (self.seed % 5),
+            arrived=self._arrived(),
             clocks=self._clocks(),
             device=self._device(),
             beside=self._beside(),
@@ -187,10 +188,16 @@ class World:
         )
         return Deliveries(starts, lengths, batches, digests, labels)
 
+    def _arrived(self) -> Column:
+        """Return when values came: most with their end, some before it, some more than a year after."""
+        ends = BERLIN + self.length * (1 + np.arange(self.n, dtype=np.int64))
+        late = np.where(self.some(), self.chance.integers(-2, 3, self.n) * 200 * DAY, 0)
+        return Column(ends + late + self.chance.integers(-62, 3600, self.n), ~self.some())
+
     def _told(self) -> dict[str, Told]:
         names = ("a", "b", "c")
         made = {}
-        for name in ("serial", "firmware", "unit", "obis", "direction", "multiplier"):
+        for name in ("serial", "firmware", "unit", "obis", "direction", "multiplier", "length"):
             due = np.where(np.arange(self.n) > self.n // 2, 1, 0)
             seen = np.where(self.some(), 2, due)
             made[name] = Told(names, Column(seen, ~self.some()), column(due))

@@ -8,7 +8,7 @@ import numpy as np
 from collector.vee.block import EVERY, Block
 from collector.vee.catalogue import RULES, Limits
 from collector.vee.inputs import Bools, Ints
-from collector.vee.marks import Marks, at, marks, single
+from collector.vee.marks import Marks, marks, over, spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,18 @@ def trivial(new: Ints, old: Ints, limit: Trivial) -> Bools:
     return small
 
 
-@RULES.add("I1", "I", limits=Trivial, needs=("before", "before_estimated", "before_final"), sources=EVERY)
+@RULES.add("I1", "I", limits=Trivial, needs=("before", "before_estimated", "before_final"), sources=EVERY, version=2)
 def replacement(block: Block, limit: Trivial) -> Iterator[Marks]:
-    """Tell of values that replace others: trivial ones do not, real ones discharge an estimate."""
+    """Tell of values that replace others, a trivial difference apart; real ones discharge an estimate."""
     old, both = block.numbers["before"], block.known & block.masks["before"]
     open_ = both & ~block.masks["before_final"]
     small = open_ & trivial(block.values, old, limit) & ~block.masks["before_estimated"]
-    found = single(small)
-    text = "The interval at {when} came again as {observed}; {limit} stands, the difference is trivial."
-    yield marks("I", text, found, at(block.values, found), at(old, found))
-    found = single(open_ & (block.values != old) & ~small)
-    text = "The interval at {when} is {observed} now and was {limit}: a change of {change}."
-    change = at(block.values, found) - at(old, found)
-    yield marks("I", text, found, at(block.values, found), at(old, found), change=change)
+    yield _changed(block, small, "{many} from {when}: {observed} now, {limit} before; the difference is trivial.")
+    moved = open_ & (block.values != old) & ~small
+    yield _changed(block, moved, "{many} from {when}: {observed} now, {limit} before: a change of {change}.")
+
+
+def _changed(block: Block, mask: Bools, text: str) -> Marks:
+    found = spans(mask)
+    now, then = (over(one, found, np.add) for one in (block.values, block.numbers["before"]))
+    return marks("I", text, found, now, then, change=now - then)

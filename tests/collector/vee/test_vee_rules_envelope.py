@@ -74,6 +74,19 @@ def test_a8_an_interval_ends_a_minute_after_now_at_most(late: int, expected: lis
     assert seen(made([1, 1, 1, 1], now=DAY + 3600 - late), "A8") == expected
 
 
+def test_a6_a_length_that_the_configuration_has_not() -> None:
+    series = made([1, 1, 1], told={"length": told(["300 s", "900 s", "900 s"], "900 s")})
+    assert seen(series, "A6") == [("E", 0, 1, None, None)]
+    assert "a length of 300 s; the configuration in force says 900 s" in said(series, "A6")[0]
+
+
+def test_a8_what_is_looked_at_later_was_early_all_the_same() -> None:
+    series = made([1, 1, 1], now=DAY + A_DAY, arrived=numbers(DAY + 900, DAY + 1000, None))
+    assert seen(series, "A8") == [("E", 1, 2, DAY + 1800, DAY + 1060)]
+    old = made([1, 1], now=DAY + 500 * A_DAY, arrived=numbers(DAY + 900, DAY + 401 * A_DAY))
+    assert seen(old, "A8") == [("W", 1, 2, DAY + 900, DAY + A_DAY)]
+
+
 def test_a8_older_than_the_open_window() -> None:
     now = DAY + 400 * A_DAY + 900
     assert seen(made([1, 1], now=now), "A8") == [("W", 0, 1, DAY, DAY + 900)]

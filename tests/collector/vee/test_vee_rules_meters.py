@@ -160,7 +160,7 @@ def test_i1_a_trivial_change_is_none() -> None:
     assert said(made([100 * KWH + 400], before=before(100 * KWH)), "I1")[0].endswith("the difference is trivial.")
     assert seen(made([100 * KWH], before=before(100 * KWH)), "I1") == []
     found = said(made([98_500_000], unit="mWh", before=before(100 * KWH, estimated=1)), "I1")
-    assert found == ["The interval at 2026-01-01T00:00:00Z is 98.5 kWh now and was 100 kWh: a change of -1.5 kWh."]
+    assert found == ["1 interval from 2026-01-01T00:00:00Z: 98.5 kWh now, 100 kWh before: a change of -1.5 kWh."]
     assert "a change of 1000." in said(made([100 * KWH + 1000], before=before(100 * KWH)), "I1")[0]
 
 
@@ -168,6 +168,7 @@ def test_i2_after_a_final_release_a_correction_is_proposed() -> None:
     """Example E32."""
     assert seen(made([5, 6], before=before(5, 5, final=1)), "I2") == [("W", 1, 2, 6, 5)]
     assert seen(made([5, 6], before=before(5, 5)), "I2") == []
+    assert seen(made([5, 6, 7], before=before(5, None, None, final=1)), "I2") == [("W", 1, 3, 13, None)]
 
 
 @pytest.mark.parametrize(("moved", "approved", "found"), [(96, 0, False), (97, 0, True), (97, 1, False)])
