@@ -65,3 +65,7 @@ class Log:
     def error(self, event: str, **fields: object) -> None:
         """Tell what a person must look at."""
         self._logger.error(event, extra=fields)
+
+    def failure(self, event: str, error: BaseException, **fields: object) -> None:
+        """Tell of a mistake in our own program that was confined, with its traceback."""
+        self._logger.error(event, extra=fields, exc_info=error)

@@ -16,18 +16,19 @@ from numpy.typing import NDArray
 from collector.series.registers import Registers, interval_flags
 from collector.series.seams import Seam
 from collector.vee import Finding, Series, authored, estimate, validate
-from collector.vee.inputs import DeviceFlags
 from collector.vee.parts import US, Parts, parts
 from collector.vee.policy import Policy
 from collector.vee.series import ONE_WAY, Bools, Codes, Estimate, Ints, NotEstimable
 from collector.vee.validate import Settings
 from shared.status import Flags, Status
 
-_MADE = (int(Status.ESTIMATED), int(Status.SUBSTITUTED))
+MADE = (int(Status.ESTIMATED), int(Status.SUBSTITUTED))
 #: Methods that take another meter's word: the value is substituted, not estimated.
 _FROM_METERS = frozenset({"check", "balance", "aemo_11", "aemo_12"})
 #: What methods are told of a channel, of all that rules are told.
 _TOLD = ("check", "check_known")
+#: Looked at elsewhere, where the clock is told: `quiet`.
+_ELSEWHERE = frozenset({"C4"})
 #: Findings of these rules make a measured value suspect.
 _SUSPECT = frozenset({"B3", "D2", "D3", "D4", "D6", "E1", "E2", "E5"})
 
@@ -43,6 +44,8 @@ class Around:
     neighbours: Callable[[], Mapping[str, Any]] = dict
     #: Gives the official method from a second on, None where the back-test is to choose. [UTC s]
     official: Callable[[int], str | None] = lambda _: None
+    #: Gives where the meter had no voltage, over all that an estimate looks back on.
+    outage: Callable[[], Bools | None] = lambda: None
     anew: bool = False  # estimates that stand are made again
 
 
@@ -137,7 +140,7 @@ class _View:
         """
         told = {name: one for name, one in self.around.fields.items() if name in _TOLD}
         whole = replace(
-            series, holidays=self.around.holidays, outage=self._outage(), **told, **self.around.neighbours()
+            series, holidays=self.around.holidays, outage=self.around.outage(), **told, **self.around.neighbours()
         )
         method = self.around.official(series.start + span[0] * series.length)
         ours = estimate(whole, *span, total=total)
@@ -150,20 +153,13 @@ class _View:
             return replace(ours, inputs=ours.inputs | {"official": {"method": method, "lacking": str(error)}})
         return replace(official, inputs=official.inputs | {"chosen": beside})
 
-    def _outage(self) -> Bools | None:
-        """Return where the meter said that its power failed."""
-        device = self.around.fields.get("device")
-        if device is None or device.flags is None:
-            return None
-        failed: Bools = device.flags.known & ((device.flags.values & int(DeviceFlags.POWER_OUTAGE)) != 0)
-        return failed
-
 
 def _findings(verdict: Verdict, seen: Registers, view: _View, doubted: Bools | None) -> list[Finding]:
     """Return the findings over measured values and estimates alike; registers are compared within their runs."""
     fields = {"register_runs": seen.run.astype(np.int64)} | dict(view.around.fields)
     series = replace(view.series(verdict, seen, seen.known), doubted=doubted, **fields)
-    return validate(series, view.policy.rules(view.around.settings), view.around.settings)
+    rules = [name for name in view.policy.rules(view.around.settings) if name not in _ELSEWHERE]
+    return validate(series, rules, view.around.settings)
 
 
 def _measured(seen: Registers, standing: Standing, first: int) -> Verdict:
@@ -265,7 +261,7 @@ def _told(known: Parts) -> dict[str, object]:
 
 def _stands(standing: Standing, seen: Registers, gap: slice, within: Bools) -> bool:
     """Return whether an estimate was made already that obeys all registers known in its gap, at its ends and inside."""
-    made = np.isin(standing.status[gap], _MADE)
+    made = np.isin(standing.status[gap], MADE)
     known = np.flatnonzero(within[gap.start : gap.stop + 1])
     sums = np.concatenate([[0], np.cumsum(standing.values[gap])])
     return bool(made.all()) and bool((np.diff(sums[known]) == np.diff(seen.registers[gap.start + known])).all())

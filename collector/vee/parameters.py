@@ -4,7 +4,7 @@ Rules of this file: what holds at an instant follows from the record and the ent
 entry says of its channels, the later it is laid over the others: all, a site, a role, a meter, a channel.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -99,6 +99,30 @@ class Official:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """Whether a meter is in use, from an instant on; one that nobody has spoken of is."""
+
+    site: str
+    meter: str
+    since: int  # [UTC s]
+    in_use: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What else tells of a channel's energy from an instant on: a control system, or the fuel that it is made of."""
+
+    kind: str  # scada, fuel
+    channel: str
+    since: int  # [UTC s]
+    source: str | None  # a channel; None: there is none any more
+    heat: int | None = None  # of the fuel [kJ per m3]
+
+
+Part = Entry | Formula | Check | Node | Official | Use | Witness
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """Everything that a `rules` record says."""
 
@@ -107,6 +131,8 @@ class Parameters:
     checks: tuple[Check, ...] = ()
     nodes: tuple[Node, ...] = ()
     officials: tuple[Official, ...] = ()
+    uses: tuple[Use, ...] = ()
+    witnesses: tuple[Witness, ...] = ()
     position: int = -1  # of the record; -1: there is none, defaults hold
 
     def settings(self, site: str, role: str, meter: str, quantity: str) -> dict[str, list[Setting]]:
@@ -128,6 +154,16 @@ class Parameters:
             if one.since <= at and one.which.fits(site, role, meter, quantity):
                 force[one.which] = one
         return max(force.values(), key=lambda one: one.which.narrowness).method if force else None
+
+    def used(self, site: str, meter: str) -> list[Use]:
+        """Return what is said of a meter's use, in order of time."""
+        return sorted(
+            (one for one in self.uses if (one.site, one.meter) == (site, meter)), key=lambda one: one.since
+        )  # fmt: skip
+
+    def in_use(self, site: str, meter: str, at: int) -> bool:
+        """Return whether a meter is in use at an instant. [UTC s]"""
+        return next((one.in_use for one in reversed(self.used(site, meter)) if one.since <= at), True)
 
 
 def _layered(rule: str, entries: Sequence[Entry]) -> list[Setting]:
@@ -190,6 +226,11 @@ def body(parameters: Parameters) -> dict[str, object]:
                   for one in sorted(parameters.nodes, key=lambda one: (one.id, one.since))],
         "estimates": [_which(one.which) | {"from": one.since, "method": one.method}
                       for one in sorted(parameters.officials, key=lambda one: (one.since, one.which.words()))],
+        "uses": [{"site": one.site, "meter": one.meter, "from": one.since, "in_use": one.in_use}
+                 for one in sorted(parameters.uses, key=lambda one: (one.site, one.meter, one.since))],
+        "witnesses": [{
+            "kind": one.kind, "channel": one.channel, "from": one.since, "source": one.source, "heat_kJ_m3": one.heat,
+        } for one in sorted(parameters.witnesses, key=lambda one: (one.kind, one.channel, one.since))],
     }  # fmt: skip
 
 
@@ -218,6 +259,9 @@ def decode(members: Mapping[str, Any], position: int) -> Parameters:
             tuple(Node(one["id"], one["from"], tuple(one["sources"]), tuple(one["uses"]))
                   for one in members["nodes"]),
             tuple(Official(one["from"], _channels(one), one["method"]) for one in members.get("estimates", ())),
+            tuple(Use(one["site"], one["meter"], one["from"], one["in_use"]) for one in members.get("uses", ())),
+            tuple(Witness(one["kind"], one["channel"], one["from"], one["source"], one["heat_kJ_m3"])
+                  for one in members.get("witnesses", ())),
             position,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
@@ -237,22 +281,17 @@ def _channels(one: Mapping[str, Any]) -> Which:
 
 def changes(old: Parameters, new: Parameters) -> list[str]:
     """Return what changes from one set to another, a line each; the first sign says how."""
-    before, after = ({_line(one) for one in _parts(which)} for which in (old, new))
+    before, after = ({_line(one) for one in parts(which)} for which in (old, new))
     gone, fresh = ([(line, sign) for line in lines] for lines, sign in ((before - after, "-"), (after - before, "+")))
     return [f"{sign} {line}" for line, sign in sorted([*gone, *fresh])]
 
 
-def since_of(old: Parameters, new: Parameters) -> int | None:
-    """Return the earliest instant from which something is judged otherwise, None where nothing is. [UTC s]"""
-    differing = set(_parts(old)) ^ set(_parts(new))
-    return min((one.since for one in differing), default=None)
+def parts(one: Parameters) -> tuple[Part, ...]:
+    """Return all entries."""
+    return (*one.entries, *one.formulas, *one.checks, *one.nodes, *one.officials, *one.uses, *one.witnesses)
 
 
-def _parts(one: Parameters) -> Iterable[Entry | Formula | Check | Node | Official]:
-    return (*one.entries, *one.formulas, *one.checks, *one.nodes, *one.officials)
-
-
-def _line(one: Entry | Formula | Check | Node | Official) -> str:
+def _line(one: Part) -> str:
     when = f"from {instant(one.since)}"
     if isinstance(one, Entry):
         limits = "".join(f", {name} {value}" for name, value in one.limits)
@@ -260,9 +299,18 @@ def _line(one: Entry | Formula | Check | Node | Official) -> str:
         return f"{one.rule} {when} for {one.which.words()}: {'on' if one.on else 'off'}{tone}{limits}"
     if isinstance(one, Formula):
         return f"formula {one.id} {when} for {one.which.words()}: {one.formula or 'ended'} ({one.severity})"
+    if isinstance(one, Official):
+        return f"estimates {when} for {one.which.words()}: {one.method or 'the method that back-tests best'}"
+    return _paired(one, when)
+
+
+def _paired(one: Check | Node | Use | Witness, when: str) -> str:
     if isinstance(one, Check):
         classes = f"classes {one.main_class_ppm} and {one.check_class_ppm} ppm"
         return f"check meter of {one.site}/{one.main} {when}: {one.check or 'none'}, {classes}"
-    if isinstance(one, Official):
-        return f"estimates {when} for {one.which.words()}: {one.method or 'the method that back-tests best'}"
+    if isinstance(one, Use):
+        return f"meter {one.site}/{one.meter} {when}: {'in use' if one.in_use else 'out of use'}"
+    if isinstance(one, Witness):
+        heat = f", {one.heat} kJ/m3" if one.heat is not None else ""
+        return f"{one.kind} of {one.channel} {when}: {one.source or 'none'}{heat}"
     return f"node {one.id} {when}: {' + '.join(one.sources)} = {' + '.join(one.uses)}"

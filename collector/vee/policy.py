@@ -1,7 +1,7 @@
 """What VEE must know of a channel beside its numbers: role, rating, time zone; from signed configurations."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -42,24 +42,56 @@ class Policy:
         ]
 
 
-def policies(connection: Connection, size: int) -> dict[tuple[str, str], Policy]:
-    """Return the policy of each meter by site and id, as the newest configurations below a log size say."""
-    newest = (
-        select(ledger.c.agent, ledger_bytes.c.jws)
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A configuration that a gateway has sealed."""
+
+    position: int
+    agent: str
+    payload: Mapping[str, Any]
+
+    @property
+    def length(self) -> int | None:
+        """Return how long its intervals are to be, None where it does not say so. [s]"""
+        return _seconds(self.payload["body"]["settings"].get("interval_s"))
+
+    @property
+    def created(self) -> int:
+        """Return when it was sealed, by the gateway's clock. [UTC s]"""
+        return int(self.payload["created"]) // 1_000_000
+
+
+def configurations(connection: Connection, size: int) -> list[Configured]:
+    """Return all configurations below a log size in its order."""
+    ordered = (
+        select(ledger.c.position, ledger.c.agent, ledger_bytes.c.jws)
         .join(ledger_bytes, ledger_bytes.c.position == ledger.c.position)
         .where(ledger.c.kind == "config", ledger.c.state == "admitted", ledger.c.position < size)
         .order_by(ledger.c.position)
     )
+    return [
+        Configured(int(row.position), str(row.agent), json.loads(envelope.payload(envelope.apart(row.jws))))
+        for row in connection.execute(ordered)
+    ]
+
+
+def policies(connection: Connection, size: int) -> dict[tuple[str, str], Policy]:
+    """Return the policy of each meter by site and id, as the newest configurations below a log size say."""
+    return in_force(configurations(connection, size))
+
+
+def in_force(configured: Iterable[Configured]) -> dict[tuple[str, str], Policy]:
+    """Return the policy of each meter by site and id, the later configurations over the earlier."""
     found: dict[tuple[str, str], Policy] = {}
-    for row in connection.execute(newest):
-        for place, one in _meters(json.loads(envelope.payload(envelope.apart(row.jws)))).items():
+    for told in configured:
+        for place, one in _meters(told.payload).items():
             earlier = found[place].serials if place in found else ()
             serials = (*(serial for serial in earlier if serial not in one.serials), *one.serials)
             found[place] = replace(one, serials=serials)
     return found
 
 
-def _meters(payload: dict[str, Any]) -> dict[tuple[str, str], Policy]:
+def _meters(payload: Mapping[str, Any]) -> dict[tuple[str, str], Policy]:
     settings = payload["body"]["settings"]
     meters = settings.get("meter")
     if not isinstance(meters, list):

@@ -61,7 +61,7 @@ class Overdue:
             )
         return (
             f"Nothing has come of {self.channel.name} for {hours}, since {stamp(self.since)}, though its gateway "
-            "speaks; look at the meter and its line, or switch C4 off for it if it is out of use."
+            "speaks; look at the meter and its line, or say with [[use]] in rules.toml that it is out of use."
         )
 
 
@@ -160,7 +160,7 @@ def _channel(
     settings = set_.settings(channel.site, policy.role, channel.meter, channel.quantity).get("C4", [])
     setting = next((one for one in reversed(settings) if one.since <= now), None)
     limits = setting.limits if setting is not None and isinstance(setting.limits, Silence) else Silence()
-    if setting is None or setting.on:
+    if (setting is None or setting.on) and set_.in_use(channel.site, channel.meter, now):
         yield from _judged(channel, None, since, limits, row.length, now)
 
 

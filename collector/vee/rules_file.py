@@ -14,7 +14,7 @@ import collector.vee.rules  # noqa: F401 - importing it registers the rules
 from collector.config import Id, Moment, Strict, keys_of
 from collector.vee.catalogue import RULES
 from collector.vee.expression import parse
-from collector.vee.parameters import Check, Entry, Formula, Node, Official, Parameters, Which
+from collector.vee.parameters import Check, Entry, Formula, Node, Official, Parameters, Use, Which, Witness
 from collector.vee.registry import ESTIMATORS
 from collector.vee.series import Severity
 from shared import places
@@ -116,6 +116,44 @@ class EstimateEntry(_Chosen):
         return name
 
 
+class UseEntry(_Dated):
+    """One `[[use]]`."""
+
+    site: Id
+    meter: Id
+    in_use: bool = Field(description="false: energy on any of its channels is objected to, and silence is not")
+
+
+class ScadaEntry(_Dated):
+    """One `[[scada]]`."""
+
+    channel: Channel
+    scada: Channel | None = Field(default=None, description="energy, or mean power; without it there is none any more")
+
+    @field_validator("scada")
+    @classmethod
+    def _tells(cls, name: str | None) -> str | None:
+        quantity = name.rpartition(".")[2] if name else "power_active_total_mean"
+        if quantity != "power_active_total_mean" and not quantity.startswith("energy_active_"):
+            raise ValueError("name a channel of active energy, or power_active_total_mean")
+        return name
+
+
+class FuelEntry(_Dated):
+    """One `[[fuel]]`."""
+
+    channel: Channel
+    fuel: Channel | None = Field(default=None, description="volume; without it there is none any more")
+    heat_kJ_m3: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(default=None, description="what it gives")  # noqa: N815 - the unit is written as the trade writes it
+
+    @field_validator("fuel")
+    @classmethod
+    def _tells(cls, name: str | None) -> str | None:
+        if name is not None and not name.endswith(".volume"):
+            raise ValueError("name a channel of volume")
+        return name
+
+
 class RulesFile(Strict):
     """The whole file."""
 
@@ -125,6 +163,9 @@ class RulesFile(Strict):
     check: list[CheckEntry] = Field(default=[])
     node: list[NodeEntry] = Field(default=[])
     estimate: list[EstimateEntry] = Field(default=[])
+    use: list[UseEntry] = Field(default=[])
+    scada: list[ScadaEntry] = Field(default=[])
+    fuel: list[FuelEntry] = Field(default=[])
 
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -133,6 +174,9 @@ _TABLES: dict[str, type[BaseModel]] = {
     "check": CheckEntry,
     "node": NodeEntry,
     "estimate": EstimateEntry,
+    "use": UseEntry,
+    "scada": ScadaEntry,
+    "fuel": FuelEntry,
 }
 
 
@@ -144,7 +188,8 @@ def load(path: Path) -> Parameters:
     """
     document = places.document(path, tomlkit.parse, "write it as config/rules.toml shows")
     file = document.checked(RulesFile.model_validate, _known)
-    complaints = [*_limits(document, file), *_formulas(document, file), *_doubles(document, file)]
+    complaints = [*_limits(document, file), *_formulas(document, file), *_heats(document, file)]
+    complaints += _doubles(document, file)
     if complaints:
         raise ConfigError("\n".join(complaints))
     return Parameters(
@@ -159,6 +204,11 @@ def load(path: Path) -> Parameters:
         ),
         tuple(Node(one.id, one.since, tuple(one.sources), tuple(one.uses)) for one in file.node),
         tuple(Official(one.since, one.which, one.method) for one in file.estimate),
+        tuple(Use(one.site, one.meter, one.since, one.in_use) for one in file.use),
+        (
+            *(Witness("scada", one.channel, one.since, one.scada) for one in file.scada),
+            *(Witness("fuel", one.channel, one.since, one.fuel, one.heat_kJ_m3) for one in file.fuel),
+        ),
     )
 
 
@@ -193,6 +243,15 @@ def _formulas(document: Document, file: RulesFile) -> list[str]:
     return found
 
 
+def _heats(document: Document, file: RulesFile) -> list[str]:
+    """Return fuels of which nobody says what they give."""
+    return [
+        f"{document.place(('fuel', at, 'fuel'))}: fuel of {entry.channel}: write heat_kJ_m3, what a cubic metre gives"
+        for at, entry in enumerate(file.fuel)
+        if entry.fuel is not None and entry.heat_kJ_m3 is None
+    ]
+
+
 def _doubles(document: Document, file: RulesFile) -> list[str]:
     """Return entries that say two things of the same from the same instant on."""
     keys: list[tuple[str, int, object]] = [
@@ -201,6 +260,9 @@ def _doubles(document: Document, file: RulesFile) -> list[str]:
         *(("check", at, (one.site, one.main, one.since)) for at, one in enumerate(file.check)),
         *(("node", at, (one.id, one.since)) for at, one in enumerate(file.node)),
         *(("estimate", at, (one.which, one.since)) for at, one in enumerate(file.estimate)),
+        *(("use", at, (one.site, one.meter, one.since)) for at, one in enumerate(file.use)),
+        *(("scada", at, (one.channel, one.since)) for at, one in enumerate(file.scada)),
+        *(("fuel", at, (one.channel, one.since)) for at, one in enumerate(file.fuel)),
     ]
     seen: set[tuple[str, object]] = set()
     found = []

@@ -12,21 +12,26 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from collector.intake.log import Log
-from collector.series import blobs, channels, project, raw, seams, suspects, versions
+from collector.series import blobs, project, raw, seams, suspects, versions
 from collector.series.channels import Channel
-from collector.series.registers import Registers
+from collector.series.registers import Registers, empty
 from collector.series.versions import Version
 from collector.store.engine import Store
-from collector.store.schema import cursor, finding, raw_segment
-from collector.vee import authored, calendar, grids, parameters_log
-from collector.vee.calendar import Calendar
+from collector.store.schema import cursor, finding
+from collector.vee import faults, finals
+from collector.vee.agenda import Agenda
 from collector.vee.catalogue import RULES
-from collector.vee.judge import Around, Standing, Verdict, judge
-from collector.vee.parameters import Parameters, since_of
-from collector.vee.policy import Policy, policies
-from collector.vee.series import Finding
+from collector.vee.faults import Fault
+from collector.vee.finals import Final
+from collector.vee.inputs import Before, Column
+from collector.vee.judge import MADE, Around, Standing, Verdict, judge
+from collector.vee.leaves import Leaves
+from collector.vee.masters import Masters
+from collector.vee.policy import Policy
+from collector.vee.series import HAS_VALUE, Finding
 from collector.vee.surroundings import Surroundings
 from shared import veeblob
 from shared.clock import Clock
@@ -77,10 +82,10 @@ def catch_up(
         pass
     with store.write() as connection:
         first, stop = _cursor(connection, NAME), _cursor(connection, project.NAME)
-        if first >= stop and again is None:
+        if first >= stop and again is None and not faults.waits_for_us(connection):
             return Done(stop, 0, 0, 0)
         masters = Masters.read(connection, stop)
-        todo = list(Run(connection, log, stop, again, masters).touched(first))
+        todo = list(Run(connection, log, stop, again, masters).agenda.touched(first))
     done = Done(stop, 0, 0, 0)
     for at in range(0, len(todo), TOGETHER):
         done = _judged(store, log, clock, done, todo[at : at + TOGETHER], masters, again)
@@ -92,7 +97,7 @@ def catch_up(
 
 
 def _judged(
-    store: Store, log: Log, clock: Clock, done: Done, some: Sequence[tuple[Channel, int, int]], masters: "Masters",
+    store: Store, log: Log, clock: Clock, done: Done, some: Sequence[tuple[Channel, int, int]], masters: Masters,
     again: int | None,
 ) -> Done:  # fmt: skip
     with store.write() as connection:
@@ -124,20 +129,6 @@ def _cursor(connection: Connection, name: str) -> int:
     return position or 0
 
 
-@dataclass(frozen=True, slots=True)
-class Masters:
-    """Master data as of a log size: read once, for they cannot change any more."""
-
-    policies: Mapping[tuple[str, str], Policy]
-    parameters: Parameters
-    calendar: Calendar
-
-    @classmethod
-    def read(cls, connection: Connection, size: int) -> "Masters":
-        """Return what holds below a log size."""
-        return cls(policies(connection, size), parameters_log.read(connection, size), calendar.read(connection, size))
-
-
 class Run:
     """One run over the channels that new leaves have touched."""
 
@@ -145,92 +136,79 @@ class Run:
         self, connection: Connection, log: Log, size: int, again: int | None = None, masters: Masters | None = None
     ) -> None:  # fmt: skip
         self.connection, self.log, self.size, self.again = connection, log, size, again
-        known = Masters.read(connection, size) if masters is None else masters
-        self.policies, self.parameters, self.calendar = known.policies, known.parameters, known.calendar
-        self.around = Surroundings(connection, size, self.parameters)
+        self.masters = Masters.read(connection, size) if masters is None else masters
+        self.policies, self.parameters, self.calendar = (
+            self.masters.policies, self.masters.parameters, self.masters.calendar,
+        )  # fmt: skip
+        self.around = Surroundings(connection, size, self.parameters, Leaves(connection, self.masters.configured))
         self.spans: list[Span] = []
         self.versions: list[Version] = []
         self.channels = self.findings = 0
         self._found: list[tuple[Channel, int, int, list[dict[str, Any]]]] = []
+        self._judged: list[tuple[int, int]] = []
+        self._faults: list[Fault] = []
+        self._final_since: dict[int, list[Final]] = {}
 
-    def touched(self, first: int) -> Iterator[tuple[Channel, int, int]]:
-        """Give channels with the interval length and the second from which on they have something new. [s, UTC s]"""
-        query = (
-            select(raw_segment.c.channel_id, raw_segment.c.length, func.min(raw_segment.c.start).label("start"))
-            .where(raw_segment.c.position >= first)
-            .group_by(raw_segment.c.channel_id, raw_segment.c.length)
-            .order_by(raw_segment.c.channel_id, raw_segment.c.length)
-        )
-        known = {one.id: one for one in channels.every(self.connection)}
-        dirty = {(row.channel_id, row.length): int(row.start) for row in self.connection.execute(query)}
-        for key, start in (
-            *suspects.touched(self.connection, first).items(),
-            *self._set_anew(first),
-            *authored.touched(self.connection, first).items(),
-            *(() if self.again is None else self._from(self.again)),
-        ):
-            dirty[key] = min(start, dirty.get(key, start))
-        self._below(dirty)
-        self._beside(dirty, known)
-        for (number, length), start in sorted(dirty.items()):
-            yield known[number], length, start
-
-    def _set_anew(self, first: int) -> Iterator[tuple[tuple[int, int], int]]:
-        """Give channel, length and second from which on parameters that came at or after a position change them."""
-        if self.parameters.position < first:
-            return
-        since = since_of(parameters_log.read(self.connection, first), self.parameters)
-        if since is not None:
-            yield from self._from(since)
-
-    def _from(self, since: int) -> Iterator[tuple[tuple[int, int], int]]:
-        """Give channel and length of all that reaches beyond a second, and from where on it does. [UTC s]"""
-        table = raw_segment
-        first, stop = func.min(table.c.start), func.max(table.c.start + table.c.n * table.c.length)
-        query = select(table.c.channel_id, table.c.length, first, stop).group_by(table.c.channel_id, table.c.length)
-        for number, length, start, end in self.connection.execute(query).all():
-            if end > since:
-                yield (number, length), max(int(start), since)
-
-    def _below(self, dirty: dict[tuple[int, int], int]) -> None:
-        """Add the finer intervals of channels with new registers at coarser boundaries: their estimates must obey."""
-        for (number, length), start in list(dirty.items()):
-            for finer in grids.below(self.connection, number, length, start):
-                dirty[number, finer] = min(start, dirty.get((number, finer), start))
-
-    def _beside(self, dirty: dict[tuple[int, int], int], known: dict[int, Channel]) -> None:
-        """Add the channels whose findings look at those that have something new: main meters, nodes, siblings."""
-        numbers = {one.name: one.id for one in known.values()}
-        for (number, length), start in list(dirty.items()):
-            for name in self.around.related(known[number]):
-                key = (numbers[name], length)
-                dirty[key] = min(start, dirty.get(key, start))
+    @property
+    def agenda(self) -> Agenda:
+        """Return what is to be judged."""
+        return Agenda(self.connection, self.masters, self.around.related, self.again)
 
     def judge(self, channel: Channel, length: int, dirty: int) -> None:
-        """Judge one channel from a second on."""
+        """Judge one channel from a second on; one that cannot be judged keeps what it has, and a finding says so."""
         span = raw.span(self.connection, channel.id, length)
         if span is None or max(span[0], dirty) >= span[1]:
             return
         self.channels += 1
+        try:
+            self._judge(channel, length, dirty, span)
+            self._judged.append((channel.id, length))
+        except SQLAlchemyError:
+            raise  # of the whole database
+        except Exception as error:  # noqa: BLE001 - the boundary of one channel: the others must go on
+            self._faults.append(Fault(channel, length, dirty, span[1], error))
+
+    def _judge(self, channel: Channel, length: int, dirty: int, span: tuple[int, int]) -> None:
         start = max(span[0], (dirty - HISTORY) // length * length)
-        seen = raw.read(self.connection, channel.id, start, span[1], length)
+        sources = raw.sources(self.connection, channel.id, start, span[1], length)
+        seen = raw.chosen(self.connection, channel.id, sources) or empty(start, span[1], length)
         standing, positions = self._standing(channel, start, span[1], length)
-        first = _widened((dirty - start) // length, standing)
-        policy = self.policies.get((channel.site, channel.meter), Policy())
+        first, policy = _widened((dirty - start) // length, standing), self.masters.policy(channel)
         torn = seams.read(self.connection, channel.id, start, span[1])
         doubted = suspects.read(self.connection, channel.id, seen)
-        settings = self.parameters.settings(channel.site, policy.role, channel.meter, channel.quantity)
+        told = self.around.of(channel, policy, seen, first, sources) | {
+            "now": self.masters.now, "before": self._before(channel, seen, standing, positions, first),
+        }  # fmt: skip
         around = Around(
-            self.around.of(channel, policy, seen, first), settings, self.calendar.of(channel.site),
-            cache(partial(self.neighbours, channel, policy, seen)),
+            told, self.parameters.settings(channel.site, policy.role, channel.meter, channel.quantity),
+            self.calendar.of(channel.site), cache(partial(self.neighbours, channel, policy, seen)),
             partial(self.parameters.method, channel.site, policy.role, channel.meter, channel.quantity),
-            anew=self.again is not None,
+            cache(partial(self.around.outage, channel, seen)), anew=self.again is not None,
         )  # fmt: skip
         verdict = judge(seen, standing, policy, channel.quantity, first, torn, doubted, around)
-        for begin, end in _changed(verdict, standing, positions, first):
-            self._write(channel, seen, verdict, begin, end)
         rows = [self._row(channel, seen, one) for one in verdict.findings]
+        made = [_made(channel, seen, verdict, *part) for part in _changed(verdict, standing, positions, first)]
+        self.spans += [span_ for span_, _ in made]
+        self.versions += [version for _, version in made]
         self._found.append((channel, seen.start + first * length, span[1], rows))
+
+    def _before(
+        self, channel: Channel, seen: Registers, standing: Standing, positions: "np.ndarray[Any, Any]", first: int
+    ) -> Before | None:  # fmt: skip
+        """Return what stands, and of finals what they went out with; None where nothing does."""
+        known = (positions >= 0) & HAS_VALUE[standing.status]
+        final, values, told = finals.released(self.connection, self._finals(seen, first), channel, seen)
+        if not (known[first:].any() or final.any()):
+            return None
+        old = Column(np.where(final, values, standing.values), np.where(final, told, known))
+        return Before(old, np.isin(standing.status, MADE), final, np.ones(seen.n, dtype=np.bool_))
+
+    def _finals(self, seen: Registers, first: int) -> list[Final]:
+        """Return the finals that reach into what may change."""
+        since = seen.start + first * seen.length
+        if since not in self._final_since:
+            self._final_since[since] = finals.read(self.connection, self.size, since)
+        return self._final_since[since]
 
     def neighbours(self, channel: Channel, policy: Policy, seen: Registers) -> dict[str, Any]:
         """Return other energies of the site that the same parties may see: their names stand in the estimate."""
@@ -247,27 +225,6 @@ class Run:
         found = versions.read(self.connection, channel.id, start, stop, length)
         methods = [found.methods.get(code) for code in found.method.tolist()]
         return Standing(found.values, found.status, found.flags.astype(np.int64), methods), found.positions
-
-    def _write(self, channel: Channel, seen: Registers, verdict: Verdict, begin: int, end: int) -> None:
-        at, start, stop = slice(begin, end), seen.start + begin * seen.length, seen.start + end * seen.length
-        status = verdict.status[at]
-        values = [
-            None if code == Status.MISSING else value
-            for code, value in zip(status.tolist(), verdict.values[at].tolist(), strict=True)
-        ]
-        estimates = tuple(one for one in verdict.estimates if start <= int(str(one["first"])) < stop)
-        self.spans.append(
-            Span(
-                channel.name, start, seen.length, tuple(values), tuple(status.tolist()),
-                tuple(verdict.flags[at].tolist()), tuple(verdict.methods[at]), MADE_BY, estimates,
-            )
-        )  # fmt: skip
-        self.versions.append(
-            Version(
-                channel_id=channel.id, start=start, length=seen.length, values=verdict.values[at], status=status,
-                flags=verdict.flags[at].astype(np.uint32), methods=verdict.methods[at], made_by=MADE_BY,
-            )
-        )  # fmt: skip
 
     def _row(self, channel: Channel, seen: Registers, one: Finding) -> dict[str, Any]:
         return {
@@ -286,6 +243,7 @@ class Run:
             position = self._record([span for span, _ in own], [version for _, version in own], now)
         for channel, start, stop, rows in self._found:
             self._settle(channel, start, stop, rows, position)
+        self.findings += faults.settle(self.connection, self._judged, self._faults, position)
 
     def _group(self, span: Span) -> str:
         """Return which group of parties may see a channel: evidence for one shows no other."""
@@ -311,7 +269,7 @@ class Run:
         own = (finding.c.channel_id == channel.id) & (finding.c.made_by == NAME) & finding.c.resolved_position.is_(None)
         span = (finding.c.stop >= start) & (finding.c.start < stop)  # one that ends there may have been cut there
         open_ = {_key(row): row["id"] for row in self.connection.execute(select(finding).where(own & span)).mappings()}
-        fresh = [row | {"position": position} for row in rows if _key(row) not in open_]
+        fresh = [row | _placed(row, position) for row in rows if _key(row) not in open_]
         gone = [number for key, number in open_.items() if key not in {_key(row) for row in rows}]
         if fresh:
             self.connection.execute(insert(finding), fresh)
@@ -321,10 +279,35 @@ class Run:
         self.findings += len(fresh)
 
 
+def _placed(row: Mapping[str, Any], position: int) -> dict[str, int | None]:
+    """Return from where to where a finding holds: that something was replaced is over as soon as it is told."""
+    return {"position": position, "resolved_position": position if row["rule"] == "I1" else None}
+
+
 @lru_cache(maxsize=1)
 def _versions() -> dict[str, int]:
     """Return the version of each rule: with the position of the `rules` record it says how intervals were judged."""
     return {name: RULES.get(name).version for name in RULES.names()}
+
+
+def _made(channel: Channel, seen: Registers, verdict: Verdict, begin: int, end: int) -> tuple[Span, Version]:
+    """Return a part of a verdict as the record commits to it, and as the store keeps it."""
+    at, start, stop = slice(begin, end), seen.start + begin * seen.length, seen.start + end * seen.length
+    status = verdict.status[at]
+    values = [
+        None if code == Status.MISSING else value
+        for code, value in zip(status.tolist(), verdict.values[at].tolist(), strict=True)
+    ]
+    estimates = tuple(one for one in verdict.estimates if start <= int(str(one["first"])) < stop)
+    span = Span(
+        channel.name, start, seen.length, tuple(values), tuple(status.tolist()),
+        tuple(verdict.flags[at].tolist()), tuple(verdict.methods[at]), MADE_BY, estimates,
+    )  # fmt: skip
+    version = Version(
+        channel_id=channel.id, start=start, length=seen.length, values=verdict.values[at], status=status,
+        flags=verdict.flags[at].astype(np.uint32), methods=verdict.methods[at], made_by=MADE_BY,
+    )  # fmt: skip
+    return span, version
 
 
 def _key(row: Any) -> tuple[object, ...]:  # noqa: ANN401 - a row of the table, or what becomes one

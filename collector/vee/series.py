@@ -96,7 +96,9 @@ class Series:
     beside: Beside | None = None
     before: Before | None = None
     deliveries: Deliveries | None = None
-    told: Mapping[str, Told] = field(default_factory=dict)  # serial, firmware, unit, obis, direction, multiplier, length
+    told: Mapping[str, Told] = field(
+        default_factory=dict
+    )  # serial, firmware, unit, obis, direction, multiplier, length
     statistics: Mapping[str, Column] = field(default_factory=dict)  # n, by name: voltage_l1n_mean ...
     siblings: Mapping[str, Column] = field(default_factory=dict)  # n, other channels of the meter by quantity
     tariffs: Mapping[str, Column] = field(default_factory=dict)  # n + 1, tariff registers by name

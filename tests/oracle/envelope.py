@@ -34,7 +34,15 @@ def envelope(row: Row) -> Iterator[Found]:
     yield from found("A9", "E", long, [abs(value) for value in row.values], 10**15 - 1)
 
 
-_BY_RULE = {"length": "A6", "serial": "A3", "firmware": "A3", "unit": "A4", "obis": "A4", "direction": "A4", "multiplier": "A5"}
+_BY_RULE = {
+    "length": "A6",
+    "serial": "A3",
+    "firmware": "A3",
+    "unit": "A4",
+    "obis": "A4",
+    "direction": "A4",
+    "multiplier": "A5",
+}
 
 
 def _told(row: Row) -> Iterator[Found]:

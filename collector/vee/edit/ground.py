@@ -152,6 +152,7 @@ class _Around:
             timezone=self.policy.timezone, kind=self.policy.kind(self.channel.quantity),
             rated_power=self.policy.rated_power, registers=seen.registers, registers_known=known, step=seen.step,
             holidays=self.run.calendar.of(self.channel.site),
+            outage=self.run.around.outage(self.channel, seen),
             **self.run.neighbours(self.channel, self.policy, seen),
         )  # fmt: skip
         return estimate(series, first, last, method=method)

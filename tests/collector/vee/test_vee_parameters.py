@@ -10,6 +10,7 @@ from collector.vee.parameters import Check, Entry, Formula, Node, Parameters, Wh
 from collector.vee.rules.e2_limit import Rating
 from collector.vee.rules.f7_formula import Formulas, Own
 from collector.vee.rules.h1_check_meter import Classes
+from collector.vee.scopes import differing
 from shared import strictjson
 from shared.errors import ConfigError, Malformed
 
@@ -126,6 +127,6 @@ def test_a_record_of_a_newer_version_is_told_apart() -> None:
 
 def test_a_change_tells_from_when_it_holds() -> None:
     old = Parameters((Entry("E2", T1),), nodes=(Node("n", T1, ("a",), ("b",)),))
-    assert parameters.since_of(old, old) is None
-    assert parameters.since_of(old, replace(old, entries=(*old.entries, Entry("E1", T2)))) == T2
-    assert parameters.since_of(old, replace(old, nodes=())) == T1
+    assert differing(old, old) == []
+    assert [one.since for one in differing(old, replace(old, entries=(*old.entries, Entry("E1", T2))))] == [T2]
+    assert [one.since for one in differing(old, replace(old, nodes=()))] == [T1]
