@@ -5,7 +5,7 @@ A value is replaced by a mark, the document is written out again, and the mark's
 """
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +15,10 @@ Model = TypeVar("Model")
 Path = Sequence[str | int]
 Known = Callable[[Path], Sequence[str]]  # the keys that a table may have, for the nearest name of an unknown one
 _MARK = "\u0001place\u0001"
+_FEW = 8  # names that a sentence holds
+_SCHEMA = "schema"  # every file has it
+#: What the parser names the end of a text.
+_END = r"'\x00'"
 
 
 def document(path: Any, parse: Callable[[str], Any], start: str) -> "Document":  # noqa: ANN401 - any path that reads itself
@@ -47,8 +51,17 @@ def _not_toml(name: str, source: str, parse: Callable[[str], Any], refused: Valu
         parse(source)
     except ValueError as error:
         line, column = getattr(error, "line", 1), getattr(error, "col", 0) + 1
-        return f"{name}:{line}:{column}: not TOML: {str(error).partition(' at line ')[0]}"
-    return f"{name}:1:1: not TOML: {refused}"
+        said = str(error).partition(" at line ")[0]
+        if said.endswith(_END):
+            said = "the text ends where a key goes on with = and a value"
+        return f"{name}:{line}:{column}: not TOML: {said}; correct it there, or name the file that was meant"
+    return f"{name}:1:1: not TOML: {refused}; correct it, or name the file that was meant"
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return a few names in words."""
+    listed = sorted(names)
+    return ", ".join(listed[:_FEW]) + (" ..." if len(listed) > _FEW else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,8 @@ class Document:
             for step in path[:-1]:
                 parent = parent[step]
             item = parent[path[-1]]
+            if isinstance(item, list) and item and isinstance(item[0], dict):
+                return self._header(item[0])
             if isinstance(item.unwrap() if hasattr(item, "unwrap") else item, dict):
                 return self._header(item)
             parent[path[-1]] = _MARK
@@ -112,7 +127,18 @@ class Document:
         try:
             return validate(self.members)
         except ValueError as error:
-            raise ConfigError("\n".join(self.complaints(getattr(error, "errors", list)(), known))) from None
+            found = self._other_kind(known) or "\n".join(self.complaints(getattr(error, "errors", list)(), known))
+            raise ConfigError(found) from None
+
+    def _other_kind(self, known: Known) -> str | None:
+        """Return what is to be said of a file in which nothing is as it should be: it is another one."""
+        own, here = {*known(())} - {_SCHEMA}, self.members.keys() - {_SCHEMA}
+        if not here or own & here:
+            return None
+        return (
+            f"{self.name}: this is another kind of file: it has {_some(here)}, and nothing of {_some(own)}; name the "
+            "file that was meant"
+        )
 
     def complaints(self, errors: Sequence[Mapping[str, Any]], known: Known) -> list[str]:
         """Return one sentence for each error of a model check."""

@@ -25,7 +25,8 @@ def load(file: Path, path: str, *, as_json: bool) -> None:
 
     wanted = load(Path(path))
     with parts(file) as found, found.store.write() as connection:
-        standing = {(site, meter, since): agents for site, meter, agents, since in table.recorded(connection)}
+        told = table.recorded(connection, found.log.size(connection))
+        standing = {(site, meter, since): agents for site, meter, agents, since in told}
         fresh = [one for one in wanted if standing.get((one[0], one[1], one[3])) != one[2]]
         position = None
         if fresh:

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from collector.store.schema import ledger, ledger_bytes, meter
-from shared import envelope, record
+from collector.intake import records
+from collector.store.schema import meter
 from shared.batch import NAME
 from shared.errors import Malformed
 
@@ -82,18 +82,12 @@ def assigned(connection: Connection) -> list[tuple[str, str, tuple[str, ...], in
     return [(site, name, agents, since) for (site, name, since), agents in newest.items()]
 
 
-def recorded(connection: Connection) -> list[tuple[str, str, tuple[str, ...], int]]:
-    """Return the entries of all `meters` records of the ledger, the later of the same instant over the earlier."""
-    query = (
-        select(ledger_bytes.c.jws, ledger.c.position)
-        .join(ledger, ledger.c.position == ledger_bytes.c.position)
-        .where(ledger.c.typ == "record", ledger.c.kind == "meters")
-        .order_by(ledger.c.position)
-    )
+def recorded(connection: Connection, size: int) -> list[tuple[str, str, tuple[str, ...], int]]:
+    """Return the entries of all `meters` records below a log size, the later of the same instant over the earlier."""
     newest: dict[tuple[str, str, int], list[str]] = {}
-    for text, position in connection.execute(query):
+    for position, told in records.every(connection, "meters", size):
         entries: dict[tuple[str, str, int], list[str]] = {}
-        for one in decode(record.decode(envelope.payload(envelope.apart(text))).body, position):
+        for one in decode(told.body, position):
             entries.setdefault((one.site, one.meter, one.since), []).append(one.agent)
         newest |= entries
     return [(site, name, tuple(agents), since) for (site, name, since), agents in newest.items()]

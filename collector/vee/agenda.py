@@ -4,14 +4,14 @@ Rules of this file: what is new is told by positions and never by a clock; a cha
 something that it rests on is another.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from collector.series import channels, suspects
+from collector.series import channels, raw, suspects
 from collector.series.channels import Channel
-from collector.store.schema import raw_segment
+from collector.store.schema import raw_segment, stat_segment
 from collector.vee import authored, faults, finals, grids, parameters_log, unconfirmed
 from collector.vee.leaves import time_of
 from collector.vee.masters import Masters
@@ -43,6 +43,7 @@ class Agenda:
             *self._set_otherwise(first),
             *authored.touched(self.connection, first).items(),
             *finals.corrected(self.connection, first),
+            *self._witnessed(first, known),
             *unconfirmed.touched(self.connection, before, self.masters.now, self.masters.parameters),
             *(() if self.again is None else self._from(self.again)),
         ):
@@ -66,6 +67,23 @@ class Agenda:
             dates = [max(start, one.since) for one in own if one.concerns(channel, role)]
             if dates:
                 yield key, min(dates)
+
+    def _witnessed(
+        self, first: int, known: Mapping[int, Channel]
+    ) -> Iterator[tuple[tuple[int, int], int]]:  # fmt: skip
+        """Give channel, length and second from which on there is a new power of a control system to compare with."""
+        numbers = {one.name: one.id for one in known.values()}
+        pairs = [
+            (numbers[one.source], numbers[one.channel])
+            for one in self.masters.parameters.witnesses
+            if one.source in numbers and one.channel in numbers
+        ]
+        for source, number in pairs:
+            own = (stat_segment.c.channel_id == source) & (stat_segment.c.position >= first)
+            query = select(stat_segment.c.length, func.min(stat_segment.c.start)).where(own)
+            for length, start in self.connection.execute(query.group_by(stat_segment.c.length)).all():
+                if raw.span(self.connection, number, length) is not None:
+                    yield (number, length), int(start)
 
     def _from(self, since: int) -> Iterator[tuple[tuple[int, int], int]]:
         """Give channel and length of all that reaches beyond a second, and from where on it does. [UTC s]"""

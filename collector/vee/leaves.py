@@ -36,7 +36,7 @@ class Leaves:
         return Column(found, known)
 
     def lengths(self, seen: Registers, first: int) -> Told | None:
-        """Return the polled intervals whose length is not what their gateway was configured to; None where all are right.
+        """Return the polled intervals of another length than their gateway was configured to; None where all are right.
 
         A new length acts at the first boundary that it shares with the one before: until there, both are right.
         """

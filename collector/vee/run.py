@@ -169,6 +169,7 @@ class Run:
             self._faults.append(Fault(channel, length, dirty, span[1], error))
 
     def _judge(self, channel: Channel, length: int, dirty: int, span: tuple[int, int]) -> None:
+        dirty = max(dirty, span[0])
         start = max(span[0], (dirty - HISTORY) // length * length)
         sources = raw.sources(self.connection, channel.id, start, span[1], length)
         seen = raw.chosen(self.connection, channel.id, sources) or empty(start, span[1], length)

@@ -24,7 +24,7 @@ _MOST = 400
 def touched(
     connection: Connection, before: int, now: int, parameters: Parameters
 ) -> Iterator[tuple[tuple[int, int], int]]:  # fmt: skip
-    """Give channel, length and day of estimates that have come of age between two times. [UTC s]
+    """Give channel, length and start of estimates that have come of age between two times. [UTC s]
 
     Before the first leaf of the log, at time 0, there was none.
     """
@@ -44,8 +44,9 @@ def _ages(parameters: Parameters) -> set[int]:
 
 
 def _estimated(connection: Connection, length: int, day: int) -> Iterator[tuple[tuple[int, int], int]]:
-    """Give the channels that were estimated on a day. [UTC s]"""
+    """Give the channels that were estimated on a day, and from when on. [UTC s]"""
     own = (current.c.channel_id == channel.c.id) & (current.c.length == length) & (current.c.day == day)
     for row in connection.execute(select(current.c.channel_id, current.c.blob).join_from(channel, current, own)).all():
-        if np.any(unpack(row.blob, VALUE)["status"] == Status.ESTIMATED):
-            yield (row.channel_id, length), day
+        estimated = np.flatnonzero(unpack(row.blob, VALUE)["status"] == Status.ESTIMATED)
+        if len(estimated):
+            yield (row.channel_id, length), day + int(estimated[0]) * length

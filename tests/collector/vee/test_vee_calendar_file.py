@@ -48,6 +48,30 @@ def test_a_mistake_is_named_where_it_stands(tmp_path: Path, text: str, said: str
     assert "calendar.toml:" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x", "calendar.toml:1:1: not TOML: the text ends where a key goes on with = and a value; correct it there"),
+        ("# Holidays\n", "calendar.toml:1:1: key 'schema' is missing"),
+        ("schema = 1\n[[rule]]\nid = 'E2'\n[[node]]\nid = 'n'\n",
+         "calendar.toml: this is another kind of file: it has node, rule, and nothing of calendar; name the file that"),
+        ("schema = 1\n[[calendar]]\nsite = 'a'\nfirst_year = 2026\nlast_year = 2026\n[[nodes]]\nid = 'n'\n",
+         "calendar.toml:6:1: unknown key 'nodes'"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_calendar_says_what_it_is(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "calendar.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        calendar_file.load(file)
+    assert said in str(caught.value)
+
+
+def test_a_file_that_is_not_there_says_where_one_is_to_be_had(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no such file; write it as config/calendar\.toml shows"):
+        calendar_file.load(tmp_path / "calendar.toml")
+
+
 def test_a_record_holds_every_day() -> None:
     made = Calendar({"dc1": frozenset({date(2026, 1, 1)}), "dc2": frozenset()})
     assert decode(body(made), 7) == Calendar(made.days, 7)
