@@ -39,6 +39,14 @@ def test_intervals_of_another_length_than_configured_are_found(line: Line) -> No
     assert found(line, "A6") == [("E", 3, 6, None, None)]
 
 
+def test_a_recorder_has_a_period_of_its_own(line: Line) -> None:
+    sealed_with(line, 300)
+    line.send(0, [100, 110, None, None, 140])
+    line.centre.take(line.agent.seal("intervals", reads(T0, [100, 130], length=900, source="recorder")))
+    line.run()
+    assert found(line, "A6") == []
+
+
 def test_a_new_length_acts_from_the_first_boundary_that_both_share(line: Line) -> None:
     """Configured at 14:05 from five to fifteen minutes: what is sealed until 14:15 is still of five."""
     sealed_with(line, 300)
