@@ -6,6 +6,7 @@ from collector.commands.agents import agents
 from collector.commands.backup import backup, restore
 from collector.commands.base import check, import_file, init, serve
 from collector.commands.calendar import calendar
+from collector.commands.deliver import deliver
 from collector.commands.ledger import ledger
 from collector.commands.meters import meters
 from collector.commands.points import points
@@ -22,6 +23,6 @@ def collector() -> None:
 
 for command in (
     init, check, serve, import_file, backup, restore, rotate, agents, meters, rules, calendar,
-    points, vee, release, ledger,
+    points, vee, release, deliver, ledger,
 ):  # fmt: skip
     collector.add_command(command)

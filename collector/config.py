@@ -107,6 +107,58 @@ class Gateways(Strict):
         return self
 
 
+Format = Literal["jsonl", "csv", "local-csv", "parquet", "nem12", "espi", "cim", "mscons"]
+_NEEDS = {
+    "https": ("url", "secret_file"),
+    "folder": ("dir",),
+    "sftp": ("host", "username", "key_file", "known_hosts_file", "dir"),
+    "pull": (),
+}
+
+
+class Target(Strict):
+    """One `[[target]]`: who is handed the releases of a party, and how."""
+
+    id: Id
+    kind: Literal["https", "folder", "sftp", "pull"]
+    party: Id | None = Field(default=None, description="whose releases; left out: those that are cut for nobody")
+    formats: list[Format] = Field(default=["jsonl"], min_length=1)
+    kinds: list[Literal["preliminary", "final", "correction"]] = ["preliminary", "final", "correction"]
+    since: Moment | None = Field(default=None, description="only releases made from then on")
+    url: str | None = Field(default=None, description="https://..., or http:// on this machine")
+    secret_file: str | None = Field(default=None, description="holds whsec_ and the secret shared with the receiver")
+    inline_bytes: int = Field(default=20_000_000, ge=0, description="larger files are named in the webhook, not put in")
+    fetch_url: str | None = Field(default=None, description="where a receiver fetches those: address of /v1/feed")
+    dir: str | None = None
+    host: str | None = None
+    port: Port = 22
+    username: str | None = None
+    key_file: str | None = None
+    known_hosts_file: str | None = None
+    give_up_after_h: int = Field(default=72, ge=1, le=8760, description="then it waits for a person")
+    market: Market = Field(default={}, description="names that differ from [market] for this target")
+
+    @model_validator(mode="after")
+    def _needs(self) -> Self:
+        lacking = [name for name in _NEEDS[self.kind] if getattr(self, name) is None]
+        if lacking:
+            raise ValueError(f"kind {self.kind!r} needs {', '.join(lacking)}")
+        return self
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, text: str) -> str:
+        parts = urlsplit(text)
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")):
+            raise ValueError("write https://host/path; http:// only to this machine")
+        return text
+
+    @property
+    def begin(self) -> int:
+        """Return from when on releases are meant. [UTC us]"""
+        return 0 if self.since is None else int(self.since.timestamp()) * 1_000_000
+
+
 class Collector(Strict):
     """The whole file."""
 
@@ -127,6 +179,16 @@ class Collector(Strict):
     )
 
     market: Market = Field(default={}, description="sender and receiver as each format's market calls them")
+
+    target: list[Target] = Field(default=[], description="who is handed releases")
+
+    @field_validator("target")
+    @classmethod
+    def _each_once(cls, targets: list[Target]) -> list[Target]:
+        names = [one.id for one in targets]
+        for twice in sorted({one for one in names if names.count(one) > 1}):
+            raise ValueError(f"two targets are called {twice!r}; give one of them another id")
+        return targets
 
     @field_validator("store")
     @classmethod

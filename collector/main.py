@@ -25,6 +25,7 @@ from shared.log import Log as Events
 
 events = Events(__name__)
 _LOOK_EVERY = 30.0  # for gateways that have fallen silent [s]
+_DELIVER_EVERY = 5.0  # [s]
 _QUIET_EVERY = 60.0  # for points and gateways that are quiet so long that it is a finding [s]
 
 
@@ -41,6 +42,8 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         work = Worker("vee", lambda: catch_up(parts.store, parts.log, parts.clock), config.vee_every_s)
         watch = Worker("silence", _watch(parts), _LOOK_EVERY)
         quiet = Worker("quiet", Quiet(parts.store, parts.log, parts.clock).look, _QUIET_EVERY)
+        handing = Worker("deliver", _deliveries(parts), _DELIVER_EVERY) if config.target else None
+        carrying = stack.enter_context(handing.running()) if handing and "deliver" in parts_on else None
         watching = stack.enter_context(watch.running()) if "inlet" in parts_on else None
         judging = stack.enter_context(work.running()) if "vee" in parts_on else None
         listening = stack.enter_context(quiet.running()) if "vee" in parts_on else None
@@ -48,7 +51,7 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         counters = taking.counters if taking is not None else None
         door = stack.enter_context(_door(parts, counters)) if "api" in parts_on else None
         stack.enter_context(_broker_files(parts))
-        running = [one for one in (taking, judging, listening, watching, door) if one is not None]
+        running = [one for one in (taking, judging, listening, carrying, watching, door) if one is not None]
 
         def faults() -> BaseException | None:
             return next((one.fault for one in running if one.fault is not None), None)
@@ -59,6 +62,13 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         else:
             asyncio.run(api(create(parts, counters=counters), sock, faults))
         events.info("collector_stopped", collector=config.id)
+
+
+def _deliveries(parts: Parts) -> Callable[[], object]:
+    """Return what hands over releases; where no target is named, nothing of it is loaded."""
+    from collector.deliver.deliver import Deliveries, carriers  # few need what it brings
+
+    return Deliveries(parts.store, parts.log, parts.clock, parts.config, carriers(parts.config)).round
 
 
 def _watch(parts: Parts) -> Callable[[], None]:

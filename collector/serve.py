@@ -1,4 +1,4 @@
-"""What runs while the collector serves: broker, inlet, VEE worker, API; each can run alone by `--part`."""
+"""What runs while the collector serves: broker, inlet, VEE, delivery, API; each can run alone by `--part`."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from shared.errors import ConfigError, Fenced, StoreError
 from shared.log import Log
 
 log = Log(__name__)
-PARTS = ("inlet", "vee", "api")
+PARTS = ("inlet", "vee", "deliver", "api")
 
 
 def listen(address: str, key: str) -> socket.socket:

@@ -64,9 +64,11 @@ def check(file: Path, *, as_json: bool) -> None:
 
 @click.command()
 @takes()
-@click.option("--part", type=click.Choice(["inlet", "vee", "api"]), multiple=True, help="Only this part; all without.")
+@click.option(
+    "--part", type=click.Choice(["inlet", "vee", "deliver", "api"]), multiple=True, help="Only this part; all without."
+)
 def serve(file: Path, part: tuple[str, ...]) -> None:
-    """Run until stopped (SIGTERM): inlet, validation, API and page."""
+    """Run until stopped (SIGTERM): inlet, validation, delivery, API and page."""
     from collector.config import load
     from collector.main import serve as run
     from shared import log

@@ -14,6 +14,7 @@ from collector.office.api import (
     authority,
     channels,
     enrolments,
+    feed,
     findings,
     health,
     ingest,
@@ -44,11 +45,12 @@ RESOURCES = (
     ingest,
     announcements,
     authority,
+    feed,
 )
 
 
-#: What gateways reach over the network; everything else is read on this machine only.
-DOOR = (enrolments, ingest, announcements, authority)
+#: What gateways and, by token, parties reach over the network; everything else is read on this machine only.
+DOOR = (enrolments, ingest, announcements, authority, feed)
 
 
 def create(parts: Parts, counters: Counters | None = None) -> FastAPI:
@@ -70,7 +72,7 @@ def create(parts: Parts, counters: Counters | None = None) -> FastAPI:
 
 
 def door(parts: Parts, counters: Counters | None = None) -> FastAPI:
-    """Return what gateways may reach over the network: enrolment, certificates, batches. Nothing is read there."""
+    """Return what the network may reach: enrolment, certificates, batches; and releases by a party that has a token."""
     app = _bare(parts, counters, DOOR, None)
     app.add_middleware(Border)
     return app

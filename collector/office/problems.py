@@ -14,6 +14,7 @@ MEDIA = "application/problem+json"
 #: Status: the end of `type`, and the title.
 KINDS = {
     400: ("not-believed", "What was sent cannot be believed"),
+    401: ("who", "It is not known who asks"),
     403: ("not-allowed", "The sender may not do this"),
     404: ("not-found", "There is no such thing"),
     405: ("method", "This path does not take that method"),

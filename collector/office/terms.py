@@ -18,6 +18,7 @@ AgentInPath = Annotated[str, Path(pattern=NAME)]
 SiteFilter = Annotated[str | None, Query(pattern=NAME)]
 AgentFilter = Annotated[str | None, Query(pattern=NAME)]
 ChannelFilter = Annotated[str | None, Query(pattern=CHANNEL, description="site/meter.quantity")]
+Time = Annotated[str | None, Query(max_length=40, description="RFC 3339 with Z")]
 Position = Annotated[int, Path(ge=0, le=INT64_MAX, description="leaf index in the log")]
 
 

@@ -22,12 +22,13 @@ from sqlalchemy import (
 )
 
 from collector.store import basis
+from collector.store.delivery import answer, delivery, feed_token
 from collector.store.trust import certificate, presence
 
 metadata = basis.metadata
 Given = basis.Given
 #: Tables that have a file of their own.
-APART = (certificate, presence)
+APART = (certificate, presence, delivery, answer, feed_token)
 
 # The log and the ledger.
 

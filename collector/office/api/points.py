@@ -1,18 +1,15 @@
 """Points: what is settled, as the dated formulas that the log holds."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from collector.office.answers import Answer, Whole
 from collector.office.parts import Office
-from collector.office.terms import instant_of, tree_size
+from collector.office.terms import Time, instant_of, tree_size
 from collector.settle import sources
 from shared.master import in_force
 from shared.release import instant
 
 router = APIRouter(prefix="/points", tags=["points"])
-Time = Annotated[str | None, Query(max_length=40, description="RFC 3339 with Z")]
 
 
 class Point(Answer):

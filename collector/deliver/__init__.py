@@ -1,0 +1,1 @@
+"""Releases on their way to others: pushed again until they arrive, pulled by cursor, answered by people."""

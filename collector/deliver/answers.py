@@ -1,0 +1,106 @@
+"""What a party says of a release: that it has it, that it accepts it, that it disputes rows of it.
+
+Rules of this file: each answer is a record in the log, by whom and when; nothing is ever deemed accepted, and silence
+is no answer; an answer said twice is one.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, insert, select
+
+from collector.intake.log import Log
+from collector.settle.release import Made, fetch
+from collector.store.delivery import answer as table
+from shared.errors import ConfigError
+from shared.release import instant, seconds
+
+Word = Literal["acknowledged", "accepted", "disputed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer to one release."""
+
+    release_id: str
+    answer: Word
+    by: str
+    reason: str | None = None
+    rows: tuple[tuple[str, str], ...] = ()  # point and start of each row that is disputed
+    proof: str | None = None  # signed words of the party, kept as they came
+
+    def content(self, target: str) -> bytes:
+        """Return what makes two answers one."""
+        said = [target, self.release_id, self.answer, self.by, self.reason, self.rows, self.proof]
+        return hashlib.sha256(json.dumps(said).encode()).digest()
+
+
+def give(connection: Connection, log: Log, target: str, said: Answer, now: int) -> int:
+    """Take an answer; return the position of its record in the log. [UTC us]
+
+    Args:
+        connection: A write transaction.
+        log: The log.
+        target: Who answers.
+        said: What.
+        now: Time of the record. [UTC us]
+
+    Raises:
+        ConfigError: there is no such release or row, it was withdrawn, or a dispute lacks its reason.
+    """
+    content = said.content(target)
+    known = connection.execute(select(table.c.position).where(table.c.content == content)).scalar_one_or_none()
+    if known is not None:
+        return int(known)
+    _fits(fetch(connection, said.release_id), said)
+    body: dict[str, object] = {
+        "release_id": said.release_id, said.answer: said.by, "target": target, "reason": said.reason,
+        "rows": [list(row) for row in said.rows], "proof": said.proof,
+    }  # fmt: skip
+    position = log.record(connection, "release", body, by=said.by, now=now)
+    connection.execute(
+        insert(table).values(
+            target=target, release_id=said.release_id, answer=said.answer, by=said.by, at=now, position=position,
+            content=content, reason=said.reason, rows=json.dumps(said.rows), proof=said.proof,
+        )
+    )  # fmt: skip
+    return position
+
+
+def _fits(made: Made, said: Answer) -> None:
+    if said.answer == "disputed":
+        if not said.reason or not said.rows:
+            raise ConfigError("a dispute names its rows and its reason")
+        known = {(row.point, instant(row.start)) for row in made.parsed}
+        for point, start in said.rows:
+            if (point, start) not in known:
+                raise ConfigError(f"release {made.id} has no row of {point} at {start}")
+    elif said.rows:
+        raise ConfigError(f"only a dispute names rows; {said.answer} is about the whole release")
+
+
+def row(text: str) -> tuple[str, str]:
+    """Return point and start of `POINT@2026-03-01T00:00:00Z`.
+
+    Raises:
+        ConfigError: it is not written so.
+    """
+    point, at, start = text.partition("@")
+    if not point or not at:
+        raise ConfigError(f"row {text[:80]!r}: write POINT@START, as dc1-net@2026-03-01T00:00:00Z")
+    seconds(start)
+    return point, start
+
+
+def read(connection: Connection, release_ids: Sequence[str], target: str | None = None) -> list[dict[str, object]]:
+    """Return the answers to some releases, oldest first."""
+    query = select(table).where(table.c.release_id.in_(release_ids)).order_by(table.c.id)
+    query = query if target is None else query.where(table.c.target == target)
+    hidden = {"id", "content"}
+    return [
+        {name: value for name, value in one.items() if name not in hidden} | {"rows": json.loads(one["rows"])}
+        for one in connection.execute(query).mappings()
+    ]

@@ -1,0 +1,98 @@
+"""One round of delivery: what has happened is put on its way, and what is due is handed over.
+
+Rules of this file: no transaction is open while another machine is spoken to; a program that dies after the other side
+took a parcel sends the same bytes under the same key again.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from collector.config import Collector, Target
+from collector.deliver import outbox
+from collector.deliver.carrier import Carrier, NotTaken
+from collector.deliver.drop import Drop
+from collector.deliver.outbox import Waiting
+from collector.deliver.parcel import Parcel, pack
+from collector.deliver.webhook import Webhook
+from collector.intake.log import Log
+from collector.store.engine import Store
+from shared.clock import Clock
+from shared.errors import ConfigError
+from shared.log import Log as Events
+
+events = Events(__name__)
+
+
+def carriers(config: Collector) -> dict[str, Carrier]:
+    """Return what carries to the kinds of target that the file names."""
+    found: dict[str, Carrier] = {"https": Webhook(), "folder": Drop()}
+    if any(one.kind == "sftp" for one in config.target):
+        from collector.deliver.sftp import Sftp  # asyncssh is large, and few need it
+
+        found["sftp"] = Sftp()
+    return found
+
+
+def merged(config: Collector, target: Target) -> Target:
+    """Return a target with the names that hold for all, where it has none of its own."""
+    market = {form: config.market.get(form, {}) | target.market.get(form, {}) for form in target.formats}
+    return target.model_copy(update={"market": {form: names for form, names in market.items() if names}})
+
+
+class Deliveries:
+    """Hands over what is due."""
+
+    def __init__(self, store: Store, log: Log, clock: Clock, config: Collector, by: Mapping[str, Carrier]) -> None:
+        self._store, self._log, self._clock, self._carriers = store, log, clock, by
+        self._targets: Sequence[Target] = [merged(config, one) for one in config.target if one.kind != "pull"]
+
+    def round(self) -> int:
+        """Return how many parcels were taken; each target gets all that is due, until one is not taken."""
+        taken = 0
+        for target in self._targets:
+            with self._store.write() as connection:
+                outbox.plan(connection, target, self._clock.wall())
+            while self._next(target):
+                taken += 1
+        return taken
+
+    def _next(self, target: Target) -> bool:
+        """Return whether a parcel was taken."""
+        with self._store.read() as connection:
+            one = outbox.first(connection, target)
+            if one is None or one.next_at > self._clock.wall():
+                return False
+            packed = self._packed(connection, target, one)
+        if isinstance(packed, ConfigError):
+            return self._given_up(target, one, f"{packed}")
+        try:
+            said = self._carriers[target.kind].carry(target, packed, self._clock.wall())
+        except NotTaken as error:
+            return self._given_up(target, one, f"{error}") if error.for_good else self._failed(target, one, error)
+        except ConfigError as error:
+            return self._failed(target, one, NotTaken(f"{error}"))
+        with self._store.write() as connection:
+            outbox.arrived(connection, target, one, said, self._clock.wall())
+        events.info("delivered", target=target.id, release=one.happening.release_id, what=one.happening.what)
+        return True
+
+    def _packed(self, connection: Connection, target: Target, one: Waiting) -> Parcel | ConfigError:
+        try:
+            return pack(connection, self._log, target, one.happening)
+        except ConfigError as error:
+            return error
+
+    def _failed(self, target: Target, one: Waiting, error: NotTaken) -> bool:
+        with self._store.write() as connection:
+            again = outbox.failed(connection, target, one, f"{error}", self._clock.wall(), error.after_s)
+        events.warning(
+            "not_delivered", target=target.id, release=one.happening.release_id, said=str(error), again=again
+        )  # fmt: skip
+        return False
+
+    def _given_up(self, target: Target, one: Waiting, said: str) -> bool:
+        with self._store.write() as connection:
+            outbox.give_up(connection, target, one, said, self._clock.wall())
+        events.error("delivery_given_up", target=target.id, release=one.happening.release_id, said=said)
+        return False

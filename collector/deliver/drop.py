@@ -1,0 +1,46 @@
+"""A folder that another system watches: a parcel is a folder of its own, there whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from collector.config import Target
+from collector.deliver.carrier import NotTaken
+from collector.deliver.parcel import Parcel
+from collector.settle.folder import durable
+
+
+class Drop:
+    """Puts parcels into a folder."""
+
+    def carry(self, target: Target, parcel: Parcel, now: int) -> str:  # noqa: ARG002 - the form of a carrier
+        """Write a parcel; one that stands there already is left as it is.
+
+        Raises:
+            NotTaken: the folder cannot be written.
+        """
+        folder = Path(target.dir or "")
+        place = folder / parcel.key
+        try:
+            if not place.exists():
+                _write(folder, place, parcel)
+        except OSError as error:
+            raise NotTaken(f"{place}: {error.strerror}") from error
+        return f"{place}"
+
+
+def _write(folder: Path, place: Path, parcel: Parcel) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f".{parcel.key}-*"):  # by an attempt that was cut off
+        shutil.rmtree(left)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{parcel.key}-", dir=folder))
+    for file in parcel.files:
+        durable(fresh / file.name, file.content)
+    fresh.chmod(0o755)
+    fresh.rename(place)
+    entry = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(entry)
+    finally:
+        os.close(entry)

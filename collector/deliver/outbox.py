@@ -1,0 +1,132 @@
+"""What is on its way to whom, in the database: planned from the log, tried again, given up by name, never forgotten.
+
+Rules of this file: parcels of one target go in the order of the log, the next when the one before has arrived or was
+given up; a time to wait is doubled and more with each attempt, as Standard Webhooks recommends; what was given up is a
+finding until a person lets it be tried again.
+"""
+
+from dataclasses import dataclass
+from zlib import crc32
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from collector.config import Target
+from collector.deliver import feed
+from collector.deliver.feed import Happening
+from collector.intake.log import Log
+from collector.store.delivery import delivery
+from collector.store.schema import finding
+from collector.store.schema import release as releases
+from shared.errors import ConfigError
+
+US = 1_000_000
+#: How long after each attempt the next is made. [s]
+PAUSES_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+_RULE = "delivery"
+_SAID = 2000  # characters that are kept of why it was not taken
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A parcel that is due or will be."""
+
+    happening: Happening
+    attempts: int
+    next_at: int  # [UTC us]
+    first_at: int | None
+
+
+def plan(connection: Connection, target: Target, now: int) -> int:
+    """Put on the way what has happened since; return how much. [UTC us]"""
+    last = connection.execute(select(func.max(delivery.c.position)).where(delivery.c.target == target.id)).scalar()
+    wanted = feed.read(connection, target.party, -1 if last is None else int(last), 1000, target.begin, target.kinds)
+    rows = [
+        {"target": target.id, "position": one.position, "what": one.what, "release_id": one.release_id,
+         "state": "waiting", "attempts": 0, "next_at": now}
+        for one in wanted
+    ]  # fmt: skip
+    if rows:
+        connection.execute(insert(delivery), rows)
+    return len(rows)
+
+
+def first(connection: Connection, target: Target) -> Waiting | None:
+    """Return the parcel that a target gets next, None where nothing waits."""
+    query = (
+        select(
+            delivery.c.position, delivery.c.what, delivery.c.release_id, releases.c.kind, releases.c.start,
+            releases.c.stop, releases.c.supersedes, releases.c.made_at, delivery.c.attempts, delivery.c.next_at,
+            delivery.c.first_at,
+        )
+        .join(releases, releases.c.release_id == delivery.c.release_id)
+        .where(delivery.c.target == target.id, delivery.c.state == "waiting")
+        .order_by(delivery.c.position)
+        .limit(1)
+    )  # fmt: skip
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Waiting(Happening(*row[:8]), row.attempts, row.next_at, row.first_at)
+
+
+def arrived(connection: Connection, target: Target, one: Waiting, said: str, now: int) -> None:
+    """Note that a parcel was taken. [UTC us]"""
+    _note(connection, target.id, one, state="delivered", delivered_at=now, said=said[:_SAID] or None,
+          first_at=one.first_at or now)  # fmt: skip
+
+
+def failed(connection: Connection, target: Target, one: Waiting, said: str, now: int, after_s: float = 0.0) -> bool:
+    """Note that a parcel was not taken; return whether it is tried again. [UTC us]"""
+    begun = one.first_at or now
+    if now - begun >= target.give_up_after_h * 3600 * US:
+        give_up(connection, target, one, said, now)
+        return False
+    pause = PAUSES_S[min(one.attempts, len(PAUSES_S) - 1)]
+    share = crc32(f"{target.id}.{one.happening.position}.{one.attempts}".encode()) / 2**32
+    wait = max(pause * (0.9 + 0.2 * share), after_s)  # not all receivers of one fault at the same second
+    _note(connection, target.id, one, next_at=now + int(wait * US), said=said[:_SAID], first_at=begun)
+    return True
+
+
+def give_up(connection: Connection, target: Target, one: Waiting, said: str, now: int) -> None:
+    """Leave a parcel for a person, as a finding; those behind it go on. [UTC us]"""
+    _note(connection, target.id, one, state="dead", said=said[:_SAID], first_at=one.first_at or now)
+    text = (
+        f"target {target.id}: {one.happening.release_id} ({one.happening.what}) was not taken after"
+        f" {one.attempts + 1} attempts: {said.splitlines()[0][:300]}; mend it, then: wattseal collector deliver retry"
+        f" {target.id}"
+    )
+    connection.execute(
+        insert(finding).values(
+            rule=_RULE, severity="W", start=one.happening.start, stop=one.happening.stop, text=text, made_by="deliver",
+            position=one.happening.position,
+        )
+    )  # fmt: skip
+
+
+def _note(connection: Connection, target: str, one: Waiting, **values: object) -> None:
+    connection.execute(
+        update(delivery)
+        .where(delivery.c.target == target, delivery.c.position == one.happening.position)
+        .values(attempts=one.attempts + 1, **values)
+    )
+
+
+def retry(connection: Connection, log: Log, target: str, release_id: str | None, now: int) -> int:
+    """Let what was given up be tried again, in its place in the order; return how much. [UTC us]
+
+    Raises:
+        ConfigError: nothing of that name was given up.
+    """
+    which = [delivery.c.target == target, delivery.c.state == "dead"]
+    which += [] if release_id is None else [delivery.c.release_id == release_id]
+    found = connection.execute(select(delivery.c.position).where(*which)).scalars().all()
+    if not found:
+        what = "" if release_id is None else f" of {release_id}"
+        raise ConfigError(f"target {target}: nothing{what} was given up; `wattseal collector deliver list` shows all")
+    connection.execute(update(delivery).where(*which).values(state="waiting", attempts=0, next_at=now, first_at=None))
+    connection.execute(
+        update(finding)
+        .where(finding.c.rule == _RULE, finding.c.position.in_(found), finding.c.resolved_position.is_(None))
+        .where(finding.c.text.startswith(f"target {target}: ", autoescape=True))
+        .values(resolved_position=log.size(connection))
+    )
+    return len(found)

@@ -1,0 +1,115 @@
+"""Folders here and, by SFTP, elsewhere: a parcel is there whole or not at all."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from collector.config import Target
+from collector.deliver.drop import Drop
+from collector.deliver.sftp import Sftp
+from tests.collector.deliver.conftest import Desk
+
+KEY = asyncssh.generate_private_key("ssh-ed25519")
+HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
+
+
+class SftpHost:
+    """A real SFTP server in a thread of its own, over a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._loop, self._ready = folder, asyncio.new_event_loop(), threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+        self._ready.wait(10)
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        authorised = asyncssh.import_authorized_keys(KEY.export_public_key().decode())
+        self._stop = asyncio.Event()
+        server = await asyncssh.listen(
+            "127.0.0.1", 0, server_host_keys=[HOST_KEY], authorized_client_keys=authorised,
+            sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(self.folder).encode()),
+        )  # fmt: skip
+        async with server:
+            self.port = server.get_port()
+            self._ready.set()
+            await self._stop.wait()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self.thread.join()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[SftpHost]:
+    folder = tmp_path / "remote"
+    folder.mkdir()
+    made = SftpHost(folder)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def remote(host: SftpHost, tmp_path: Path) -> Target:
+    (tmp_path / "key").write_bytes(KEY.export_private_key())
+    (tmp_path / "key").chmod(0o600)
+    known = f"[127.0.0.1]:{host.port} {HOST_KEY.export_public_key().decode()}"
+    (tmp_path / "known_hosts").write_text(known)
+    return Target(
+        id="archive", kind="sftp", host="127.0.0.1", port=host.port, username="wattseal", dir="incoming",
+        key_file=str(tmp_path / "key"), known_hosts_file=str(tmp_path / "known_hosts"), formats=["jsonl", "csv"],
+    )  # fmt: skip
+
+
+def test_a_parcel_is_put_into_a_folder_whole(desk: Desk, tmp_path: Path) -> None:
+    made = desk.released()
+    target = Target(id="drop", kind="folder", dir=str(tmp_path / "drop"), formats=["jsonl", "csv"])
+    left = tmp_path / "drop" / f".{made.id}.released-cut"
+    left.mkdir(parents=True)  # by an attempt that was cut off
+    assert desk.deliveries(target, by={"folder": Drop()}).round() == 1
+    (place,) = (tmp_path / "drop").iterdir()
+    assert place.name == f"{made.id}.released"
+    assert sorted(file.name for file in place.iterdir()) == sorted(
+        ["manifest.jws", f"{made.id}.jsonl", f"{made.id}.csv"]
+    )
+    assert (place / f"{made.id}.jsonl").read_bytes() == made.rows
+
+
+def test_a_folder_that_cannot_be_written_is_tried_again(desk: Desk, tmp_path: Path) -> None:
+    made = desk.released()
+    (tmp_path / "drop").write_text("no folder")
+    carrying = desk.deliveries(Target(id="drop", kind="folder", dir=str(tmp_path / "drop")), by={"folder": Drop()})
+    assert carrying.round() == 0
+    assert desk.states() == [(made.id, "waiting")]
+    (tmp_path / "drop").unlink()
+    desk.centre.clock.advance(6)
+    assert carrying.round() == 1
+
+
+def test_a_parcel_is_put_onto_another_machine_once(desk: Desk, host: SftpHost, remote: Target) -> None:
+    made = desk.released()
+    half = host.folder / "incoming" / f"{made.id}.released.part"
+    half.mkdir(parents=True)
+    (half / "manifest.jws").write_text("cut")
+    carrying = desk.deliveries(remote, by={"sftp": Sftp()})
+    assert carrying.round() == 1
+    (place,) = (host.folder / "incoming").iterdir()
+    assert (place / f"{made.id}.jsonl").read_bytes() == made.rows
+    assert (place / "manifest.jws").read_text() == f"{made.jws}\n"
+    assert carrying.round() == 0
+
+
+def test_another_machine_at_that_address_gets_nothing(desk: Desk, host: SftpHost, remote: Target) -> None:
+    made = desk.released()
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    Path(remote.known_hosts_file or "").write_text(f"[127.0.0.1]:{host.port} {other}")
+    assert desk.deliveries(remote, by={"sftp": Sftp()}).round() == 0
+    assert desk.states() == [(made.id, "waiting")]
+    assert list(host.folder.iterdir()) == []
