@@ -38,12 +38,14 @@ def make(
     from collector.intake.refill import go_on_without
     from collector.settle.folder import evidence, write
     from collector.settle.release import Request, make
+    from collector.settle.renewal import renew
     from collector.vee.run import catch_up
 
     wanted = tuple(name.strip() for name in asked["names"].split(",") if name.strip())
     request = Request(asked["start"], asked["stop"], asked["kind"], wanted, asked["party"])
     with parts(file) as found:
         catch_up(found.store, found.log, found.clock)
+        renew(found.store, found.log, found.clock, request)
         if reason is not None:
             with found.store.write() as connection:
                 go_on_without(connection, found.log, reason=reason, by=person(), now=found.clock.wall())

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from collector.series.registers import Registers, interval_flags
 from collector.series.seams import Seam
 from collector.vee import Finding, Series, authored, estimate, validate
+from collector.vee.anew import Anew, is_trivial
 from collector.vee.parts import US, Parts, parts
 from collector.vee.policy import Policy
 from collector.vee.series import ONE_WAY, Bools, Codes, Estimate, Ints, NotEstimable
@@ -46,7 +47,7 @@ class Around:
     official: Callable[[int], str | None] = lambda _: None
     #: Gives where the meter had no voltage, over all that an estimate looks back on.
     outage: Callable[[], Bools | None] = lambda: None
-    anew: bool = False  # estimates that stand are made again
+    anew: Anew | None = None  # estimates that stand are made again
 
 
 NOTHING = Around()
@@ -211,24 +212,48 @@ def _close(
     gap = slice(start, stop)
     within = _binding(seen, start, stop, one_way=view.kind in ONE_WAY)
     total = int(seen.registers[stop]) - int(seen.registers[start]) if within[start] else None
-    if not view.around.anew and _stands(standing, seen, gap, within):
+    stands, again = _stands(standing, seen, gap, within), _again(view.around, seen, gap)
+    if stands and again is None:
         _keep(verdict, standing, gap)
         return
     try:
         made = _around(known) or view.estimate(view.series(verdict, seen, within), span, total)
     except NotEstimable:
+        if stands:
+            _keep(verdict, standing, gap)
         return
     if known is not None and known.line is None:
         made = _beside(known, made, seen.length)
+    if stands and _is_trivial(made, standing, view.around, seen, gap):
+        _keep(verdict, standing, gap)
+        return
     verdict.values[gap] = made.values
-    verdict.status[gap] = Status.SUBSTITUTED if made.method in _FROM_METERS else Status.ESTIMATED
+    verdict.status[gap] = _status(made)
     verdict.flags[gap] |= int(Flags.SCALED) if total is not None else 0
     verdict.methods[gap] = [made.method] * (stop - start)
+    why = {"why": again} if stands else {}
     verdict.estimates.append({
         "first": seen.start + start * seen.length, "stop": seen.start + stop * seen.length, "total": total,
         "method": made.method, "low": made.low, "high": made.high,
-        "back_test": None if made.back_test is None else f"{made.back_test:.6f}", "inputs": made.inputs,
+        "back_test": None if made.back_test is None else f"{made.back_test:.6f}", "inputs": made.inputs, **why,
     })  # fmt: skip
+
+
+def _status(made: Estimate) -> Status:
+    return Status.SUBSTITUTED if made.method in _FROM_METERS else Status.ESTIMATED
+
+
+def _again(around: Around, seen: Registers, gap: slice) -> str | None:
+    """Return why an estimate that stands is made again, None where it is not."""
+    start, stop = (seen.start + at * seen.length for at in (gap.start, gap.stop))
+    return around.anew.why if around.anew is not None and around.anew.covers(start, stop) else None
+
+
+def _is_trivial(made: Estimate, standing: Standing, around: Around, seen: Registers, gap: slice) -> bool:
+    """Return whether an estimate made again is not worth a new version: no other kind of source, nearly the same."""
+    if (standing.status[gap] != int(_status(made))).any():
+        return False
+    return is_trivial(made.values, standing.values[gap], around.settings, seen.start + gap.start * seen.length)
 
 
 def _binding(seen: Registers, start: int, stop: int, *, one_way: bool) -> Bools:

@@ -23,6 +23,7 @@ from collector.store.engine import Store
 from collector.store.schema import cursor, finding
 from collector.vee import faults, finals
 from collector.vee.agenda import Agenda
+from collector.vee.anew import Anew
 from collector.vee.catalogue import RULES
 from collector.vee.faults import Fault
 from collector.vee.finals import Final
@@ -35,6 +36,8 @@ from collector.vee.series import HAS_VALUE, Finding
 from collector.vee.surroundings import Surroundings
 from shared import veeblob
 from shared.clock import Clock
+from shared.quantity import INT64_MAX
+from shared.release import instant
 from shared.status import Status
 from shared.veeblob import Span
 
@@ -85,10 +88,11 @@ def catch_up(
         if first >= stop and again is None and not faults.waits_for_us(connection):
             return Done(stop, 0, 0, 0)
         masters = Masters.read(connection, stop)
-        todo = list(Run(connection, log, stop, again, masters).agenda.touched(first))
+        anew = None if again is None else Anew(again, INT64_MAX, f"asked for anew from {instant(again)}")
+        todo = list(Run(connection, log, stop, anew, masters).agenda.touched(first))
     done = Done(stop, 0, 0, 0)
     for at in range(0, len(todo), TOGETHER):
-        done = _judged(store, log, clock, done, todo[at : at + TOGETHER], masters, again)
+        done = _judged(store, log, clock, done, todo[at : at + TOGETHER], masters, anew)
         told(min(at + TOGETHER, len(todo)), len(todo))
     with store.write() as connection:
         newest = max(_cursor(connection, NAME), stop)
@@ -98,11 +102,11 @@ def catch_up(
 
 def _judged(
     store: Store, log: Log, clock: Clock, done: Done, some: Sequence[tuple[Channel, int, int]], masters: Masters,
-    again: int | None,
+    anew: Anew | None,
 ) -> Done:  # fmt: skip
     with store.write() as connection:
         alone(connection)
-        run = Run(connection, log, done.position, again, masters)
+        run = Run(connection, log, done.position, anew, masters)
         for channel, length, dirty in some:
             run.judge(channel, length, dirty)
         run.write(clock.wall())
@@ -133,9 +137,9 @@ class Run:
     """One run over the channels that new leaves have touched."""
 
     def __init__(
-        self, connection: Connection, log: Log, size: int, again: int | None = None, masters: Masters | None = None
+        self, connection: Connection, log: Log, size: int, anew: Anew | None = None, masters: Masters | None = None
     ) -> None:  # fmt: skip
-        self.connection, self.log, self.size, self.again = connection, log, size, again
+        self.connection, self.log, self.size, self.anew = connection, log, size, anew
         self.masters = Masters.read(connection, size) if masters is None else masters
         self.policies, self.parameters, self.calendar = (
             self.masters.policies, self.masters.parameters, self.masters.calendar,
@@ -152,7 +156,8 @@ class Run:
     @property
     def agenda(self) -> Agenda:
         """Return what is to be judged."""
-        return Agenda(self.connection, self.masters, self.around.related, self.again)
+        again = None if self.anew is None else self.anew.start
+        return Agenda(self.connection, self.masters, self.around.related, again)
 
     def judge(self, channel: Channel, length: int, dirty: int) -> None:
         """Judge one channel from a second on; one that cannot be judged keeps what it has, and a finding says so."""
@@ -184,7 +189,7 @@ class Run:
             told, self.parameters.settings(channel.site, policy.role, channel.meter, channel.quantity),
             self.calendar.of(channel.site), cache(partial(self.neighbours, channel, policy, seen)),
             partial(self.parameters.method, channel.site, policy.role, channel.meter, channel.quantity),
-            cache(partial(self.around.outage, channel, seen)), anew=self.again is not None,
+            cache(partial(self.around.outage, channel, seen)), anew=self.anew,
         )  # fmt: skip
         verdict = judge(seen, standing, policy, channel.quantity, first, torn, doubted, around)
         rows = [self._row(channel, seen, one) for one in verdict.findings]
