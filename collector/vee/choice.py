@@ -41,6 +41,8 @@ def best(trials: Mapping[str, Trial], prior: Mapping[str, float], weights: Float
 
 def _ratio(trial: Trial, first: Trial, prior: float, weights: Floats) -> float:
     """Return the mean log ratio of errors, shrunk to the prior."""
+    if trial is first:
+        return 0.0  # its prior beside itself is none
     both = trial.usable & first.usable
-    ratio = np.log((trial.shape[both] + FLOOR) / (first.shape[both] + FLOOR))
-    return float(((weights[both] * ratio).sum() + EVIDENCE * prior) / (weights[both].sum() + EVIDENCE))
+    ratio, counted = np.log((trial.shape[both] + FLOOR) / (first.shape[both] + FLOOR)), weights[both]
+    return float(((counted * ratio).sum() + EVIDENCE * prior) / (counted.sum() + EVIDENCE))

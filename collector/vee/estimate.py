@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import collector.vee.estimators  # noqa: F401 - importing it registers the methods
-from collector.vee.backtest import Trial, places, trial
+from collector.vee.backtest import Trial, places, trials
 from collector.vee.choice import BESIDE_AN_OUTAGE, LONG_PRIOR, SHORT_PRIOR, best
 from collector.vee.estimators.linear import flat
 from collector.vee.frame import Frame, Shapes, Window, frame, window
@@ -69,7 +69,7 @@ def _named(seen: Frame, view: Window, method: str, known: Constraint) -> _Choice
     shapes = entry.work(seen, view)
     if not shapes.usable[0]:
         raise NotEstimable(f"method {method!r} cannot fill {_span(seen, view)}: {shapes.why}; choose another")
-    return _Choice(method, shapes.values[0], shapes.inputs, _tried(seen, view, shapes, known))
+    return _Choice(method, shapes.values[0], shapes.inputs, _tried(seen, view, {method: shapes}, known)[method])
 
 
 def _chosen(seen: Frame, view: Window, known: Constraint) -> _Choice:
@@ -81,16 +81,17 @@ def _chosen(seen: Frame, view: Window, known: Constraint) -> _Choice:
         made = _applicable(seen, view, prior)
     if not made:
         return _last_resort(seen, view, known)
-    trials = {name: _tried(seen, view, shapes, known) for name, shapes in made.items()}
-    method, expected = best(trials, prior | dict.fromkeys(WITNESSES, 1.0), _weights(seen, view))
-    medians = {name: format(error, ".4g") for name, one in trials.items() if (error := _error(one)) is not None}
+    tried = _tried(seen, view, made, known)
+    method, expected = best(tried, prior | dict.fromkeys(WITNESSES, 1.0), _weights(seen, view))
+    errors = {name: error for name, one in tried.items() if (error := _error(one)) is not None}
+    medians = {name: format(error, ".4g") for name, error in errors.items()}
     inputs = made[method].inputs | {
         "back_tests": len(view.gaps.firsts) - 1, "back_test_errors": medians,
         "expected": {name: format(ratio, ".4g") for name, ratio in expected.items()},
     }  # fmt: skip
-    if (error := _error(trials[method])) is not None and error > DOUBTFUL:
+    if errors.get(method, 0.0) > DOUBTFUL:
         inputs["doubtful"] = "no method foretells this channel well; look for a second source"
-    return _Choice(method, made[method].values[0], inputs | _beside(seen, view, known, made), trials[method])
+    return _Choice(method, made[method].values[0], inputs | _beside(seen, view, known, made), tried[method])
 
 
 def _witness(seen: Frame, view: Window) -> dict[str, Shapes]:
@@ -126,8 +127,8 @@ def _applicable(seen: Frame, view: Window, names: Iterable[str]) -> dict[str, Sh
     return made
 
 
-def _tried(seen: Frame, view: Window, shapes: Shapes, known: Constraint) -> Trial:
-    return trial(seen, view.gaps, shapes, scaled=known.total is not None)
+def _tried(seen: Frame, view: Window, made: Mapping[str, Shapes], known: Constraint) -> dict[str, Trial]:
+    return trials(seen, view.gaps, made, scaled=known.total is not None)
 
 
 def _last_resort(seen: Frame, view: Window, known: Constraint) -> _Choice:

@@ -5,6 +5,7 @@ on. Floats are allowed here, because a shape is no energy until `reconcile` turn
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -46,6 +47,8 @@ class Frame:
     series: Series
     origin: int
     y: Floats  # NaN in the gap and wherever a value may not serve as end or reference
+    padded: Floats  # the same with a NaN at either end
+    lacking: Ints  # [slots + 1] how many NaN stand before each slot
     check: Floats  # NaN where the check meter is not known
     beside: Floats  # [neighbours x slots] NaN where not known, rows in the order of `names`
     names: tuple[str, ...]
@@ -60,6 +63,10 @@ class Frame:
     spread: float  # mean absolute deviation from the mean [counts]
     memory: float  # how much of a deviation from the mean profile lasts to the next interval: lag-1 correlation, 0 to 1
 
+    def at(self, slots: Ints) -> Floats:
+        """Return values at any slots, NaN beyond the frame."""
+        return self.padded.take(slots + 1, mode="clip")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
@@ -72,6 +79,19 @@ class Window:
     target: Ints  # [gaps x length + 2] which of `days` the slot lies on
     days: Ints  # [gaps x touched] day indices
     barred: Bools  # [gaps x touched x days] may not be a reference
+
+
+@lru_cache(maxsize=1024)
+def either_side(stride: int, count: int) -> Ints:
+    """Return so many strides back and on in turn, nearest first; read-only, since it is shared.
+
+    >>> either_side(96, 2).tolist()
+    [-96, 96, -192, 192]
+    """
+    found = np.repeat(stride * np.arange(1, count + 1, dtype=np.int64), 2)
+    found[::2] *= -1
+    found.setflags(write=False)
+    return found
 
 
 def window(seen: Frame, gaps: Gaps) -> Window:
@@ -93,18 +113,23 @@ def frame(series: Series, first: int, stop: int) -> Frame:
     """Return what estimators may see of a series in which [first, stop) is to be filled."""
     per_day = DAY // series.length
     low, high = max(0, first - HISTORY * per_day), min(series.size, stop + AHEAD * per_day)
-    y = np.where(_serves(series, low, high), series.values[low:high], np.nan)
-    y[first - low : stop - low] = np.nan
+    known = _serves(series, low, high)
+    known[first - low : stop - low] = False
+    padded = _padded(series.values[low:high], known)
+    y = padded[1:-1]
+    zeroed, spoken = np.where(known, y, 0.0), y[known]
     where = layout(series.timezone, series.start + low * series.length, series.length, high - low)
     weekday = (where.ordinal + 3) % 7  # 1970-01-01 was a Thursday
-    holiday = np.isin(where.ordinal, [day.toordinal() - EPOCH for day in series.holidays])
+    holiday = _holiday(series, where)
     daytype = np.where(holiday | (weekday == 6), SUNDAY, np.where(weekday == 5, SATURDAY, WORKDAY))
     slots = np.bincount(where.day)
-    lacking = np.bincount(where.day[np.isnan(y)], minlength=len(slots))
+    lacking = np.bincount(where.day[~known], minlength=len(slots))
     return Frame(
         series=series,
         origin=low,
         y=y,
+        padded=padded,
+        lacking=np.concatenate([[0], (~known).cumsum()]),
         check=_check(series, low, high),
         beside=_beside(series, low, high),
         names=tuple(sorted(series.neighbours)),
@@ -115,13 +140,26 @@ def frame(series: Series, first: int, stop: int) -> Frame:
         weekday=weekday,
         holiday=holiday,
         daytype=daytype,
-        level=float(np.abs(y[~np.isnan(y)]).mean()) if not np.isnan(y).all() else 0.0,
-        spread=float(np.abs(y - np.nanmean(y))[~np.isnan(y)].mean()) if not np.isnan(y).all() else 0.0,
-        memory=_lag_one(y, where, daytype),
+        level=float(np.abs(spoken).mean()) if len(spoken) else 0.0,
+        spread=float(np.abs(spoken - zeroed.sum() / len(spoken)).mean()) if len(spoken) else 0.0,
+        memory=_lag_one(zeroed, known, where, daytype),
     )
 
 
+def _padded(values: Ints, known: Bools) -> Floats:
+    padded = np.full(len(values) + 2, np.nan)
+    padded[1:-1] = np.where(known, values, np.nan)
+    return padded
+
+
+def _holiday(series: Series, where: Layout) -> Bools:
+    if not series.holidays:
+        return np.zeros(len(where.ordinal), np.bool_)
+    return np.isin(where.ordinal, [day.toordinal() - EPOCH for day in series.holidays])
+
+
 def _serves(series: Series, low: int, high: int) -> Bools:
+    """Return a new mask of the values that may serve as end or reference."""
     serves = REFERENCE[series.status[low:high]]
     return serves if series.outage is None else serves & ~series.outage[low:high]
 
@@ -142,8 +180,11 @@ def _beside(series: Series, low: int, high: int) -> Floats:
 
 def by_day(y: Floats, where: Layout) -> Floats:
     """Return values by day and wall slot; an hour that the clock shows twice gives the mean of both."""
-    cell = where.day * where.slots + where.wall
-    size = len(where.ordinal) * where.slots
+    cell, size = where.cell, len(where.ordinal) * where.slots
+    if not where.twice:
+        plain = np.full(size, np.nan)
+        plain[cell] = y
+        return plain.reshape(-1, where.slots)
     known = ~np.isnan(y)
     count = np.bincount(cell[known], minlength=size)
     total = np.bincount(cell[known], weights=y[known], minlength=size)
@@ -151,15 +192,21 @@ def by_day(y: Floats, where: Layout) -> Floats:
     return table
 
 
-def _lag_one(y: Floats, where: Layout, daytype: Ints) -> float:
+def _lag_one(zeroed: Floats, known: Bools, where: Layout, daytype: Ints) -> float:
+    """Return the lag-one correlation of what values deviate from the mean of their wall slot and day type.
+
+    Args:
+        zeroed: Values, zero where unknown.
+        known: Where they are known.
+        where: Of the slots.
+        daytype: Of the days.
+    """
     cell = daytype[where.day] * where.slots + where.wall
-    known = ~np.isnan(y)
     count = np.bincount(cell[known], minlength=3 * where.slots)
-    total = np.bincount(cell[known], weights=y[known], minlength=3 * where.slots)
+    total = np.bincount(cell, weights=zeroed, minlength=3 * where.slots)
     mean = np.divide(total, count, out=np.zeros(3 * where.slots), where=count > 0)
-    rest = np.where(known, y - mean[cell], 0.0)
+    rest = zeroed - mean[cell]
     pairs = known[1:] & known[:-1]
-    power = float((rest[:-1][pairs] ** 2).sum())
-    if power <= 0.0:
-        return 0.0
-    return min(max(float((rest[1:][pairs] * rest[:-1][pairs]).sum()) / power, 0.0), 0.9999)
+    before, after = rest[:-1][pairs], rest[1:][pairs]
+    power = float((before**2).sum())
+    return min(max(float((after * before).sum()) / power, 0.0), 0.9999) if power > 0.0 else 0.0

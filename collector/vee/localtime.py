@@ -22,6 +22,8 @@ class Layout:
     complete: Bools  # [days] every slot of that day is in the series
     starts: Ints  # [days] the first slot of each day
     slots: int  # wall slots of a plain day
+    cell: Ints  # [n] place of the slot in a table of days by wall slots
+    twice: bool  # an hour is shown twice: two slots share a cell
 
     def date(self, day: int) -> date:
         """Return the local date of a day index."""
@@ -93,6 +95,8 @@ def layout(timezone: str, start: int, length: int, n: int) -> Layout:
     edges = [midnight(timezone, at) for at in range(int(ordinal[0]), int(ordinal[-1]) + 2)]
     complete = np.bincount(day, minlength=len(ordinal)) == np.diff(edges) // length
     starts = np.flatnonzero(np.diff(day, prepend=-1))
-    for array in (day, wall := local % DAY // length, ordinal, complete, starts):
+    wall = local % DAY // length
+    cell = day * (DAY // length) + wall
+    for array in (day, wall, ordinal, complete, starts, cell):
         array.setflags(write=False)
-    return Layout(day, wall, ordinal, complete, starts, DAY // length)
+    return Layout(day, wall, ordinal, complete, starts, DAY // length, cell, bool((np.diff(cell) <= 0).any()))

@@ -25,14 +25,14 @@ def nearest(cost: Floats, count: int) -> Ints:
         cost: Rank of each day for each target; infinite where it may not serve. [gaps x touched x days]
         count: Days wanted.
     """
-    left = cost.copy()
-    picks = []
-    gap, target = np.arange(cost.shape[0])[:, None], np.arange(cost.shape[1])
-    for _ in range(count):
-        pick = left.argmin(axis=2)
-        picks.append(np.where(np.isfinite(left[gap, target, pick]), pick, -1))
-        left[gap, target, pick] = np.inf
-    return np.stack(picks, axis=2)
+    left = cost.reshape(-1, cost.shape[2]).copy()
+    picks = np.empty((len(left), count), np.int64)
+    row = np.arange(len(left))
+    for turn in range(count):
+        left.argmin(axis=1, out=picks[:, turn])
+        left[row, picks[:, turn]] = np.inf
+    there = np.isfinite(cost).sum(axis=2).reshape(-1, 1)
+    return np.where(np.arange(count) < there, picks, -1).reshape(*cost.shape[:2], count)
 
 
 def candidates(seen: Frame, view: Window, refs: Ints, table: Floats | None = None) -> Floats:
@@ -45,8 +45,10 @@ def candidates(seen: Frame, view: Window, refs: Ints, table: Floats | None = Non
         table: Of another channel over the same days; the channel's own if not given. [days x wall slots]
     """
     chosen = refs.transpose(2, 0, 1)[:, view.row, view.target]
-    wall = seen.layout.wall[view.slots]
-    said: Floats = np.where(chosen >= 0, (seen.table if table is None else table)[chosen, wall], np.nan)
+    known = seen.table if table is None else table
+    said: Floats = known.take(chosen * seen.layout.slots + seen.layout.wall[view.slots], mode="clip")
+    if (refs < 0).any():
+        said[chosen < 0] = np.nan
     return said
 
 

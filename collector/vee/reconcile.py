@@ -29,14 +29,7 @@ class Constraint:
 
     parts: tuple[Part, ...]
     rest: int | None  # energy of all parts of unknown energy together [counts]
-
-    @property
-    def total(self) -> int | None:
-        """Return the energy of the whole gap, if it is known. [counts]"""
-        known = sum(part.energy for part in self.parts if part.energy is not None)
-        if all(part.energy is not None for part in self.parts):
-            return known
-        return None if self.rest is None else known + self.rest
+    total: int | None  # energy of the whole gap, if it is known [counts]
 
 
 def constraint(series: Series, first: int, stop: int, total: int | None) -> Constraint:
@@ -46,19 +39,20 @@ def constraint(series: Series, first: int, stop: int, total: int | None) -> Cons
         ValueError: the total contradicts the registers, or energy would be negative on a one-way channel.
     """
     parts = _parts(series, first, stop)
+    energies = [part.energy for part in parts if part.energy is not None]
+    known, free = sum(energies), len(energies) < len(parts)
     if total is None:
         total = _surrounding(series, first, stop)
     if total is None:
-        return Constraint(parts, None)
-    rest = total - sum(part.energy for part in parts if part.energy is not None)
-    free = any(part.energy is None for part in parts)
+        return Constraint(parts, None, None if free else known)
+    rest = total - known
     if not free and rest:
         raise ValueError(f"total: {total} given, but the registers advance by {total - rest} over [{first}, {stop})")
     if free and rest < 0 and series.one_way:
         raise ValueError(
             f"total: {total} leaves {rest} for [{first}, {stop}) of a {series.kind} channel; it cannot be negative"
         )
-    return Constraint(parts, rest if free else None)
+    return Constraint(parts, rest if free else None, total)
 
 
 def _parts(series: Series, first: int, stop: int) -> tuple[Part, ...]:
@@ -88,11 +82,10 @@ def _surrounding(series: Series, first: int, stop: int) -> int | None:
     """
     if series.registers is None or series.registers_known is None:
         return None
-    left = np.flatnonzero(series.registers_known[: first + 1])
-    right = stop + np.flatnonzero(series.registers_known[stop:])
-    if not (len(left) and len(right)):
+    before = first - int(series.registers_known[first::-1].argmax())
+    after = stop + int(series.registers_known[stop:].argmax())
+    if not (series.registers_known[before] and series.registers_known[after]):
         return None
-    before, after = int(left[-1]), int(right[0])
     around = slice(before, first), slice(stop, after)
     advance = _advance(series, before, after)
     if advance is None or not all(REFERENCE[series.status[side]].all() for side in around):
@@ -116,7 +109,9 @@ def fill(shape: Floats, known: Constraint, *, one_way: bool) -> Ints:
 def _filled(shape: Floats, known: Constraint, *, one_way: bool) -> Ints:
     values = np.zeros(len(shape), dtype=np.int64)
     for part in known.parts:
-        if part.energy is not None:
+        if part.energy is not None and part.stop == part.first + 1:
+            values[part.first] = part.energy  # nothing is to be shared out
+        elif part.energy is not None:
             values[part.first : part.stop] = spread(shape[part.first : part.stop], part.energy, one_way=one_way)
     free = [slot for part in known.parts if part.energy is None for slot in range(part.first, part.stop)]
     if free and known.rest is not None:

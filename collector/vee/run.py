@@ -42,7 +42,7 @@ from shared.status import Status
 from shared.veeblob import Span
 
 NAME = "vee"
-MADE_BY = "vee/1"
+MADE_BY = "vee/2"
 HISTORY = 56 * 86_400  # what estimates look back on [s]
 TOGETHER = 64  # channels that are judged in one transaction
 #: Spans longer than this are written in several lines. [intervals]

@@ -30,7 +30,7 @@ def balance(seen: Frame, view: Window) -> Shapes:
     overlap = all_known & ~np.isnan(seen.y)
     weights = _fitted(seen, view, flows, overlap)
     error = _error(seen, flows, overlap, weights[0])
-    values = np.einsum("glf,gf->gl", np.nan_to_num(flows[view.gaps.slots]), weights)
+    values = regression.said(flows.T[:, view.gaps.slots], weights)
     enough = bool(chosen.any()) and int(overlap.sum()) >= OVERLAP * flows.shape[1] and error <= CLOSES
     usable = all_known[view.gaps.slots].all(axis=1) & enough
     why = "" if usable[0] else "the neighbours do not close a node with this channel"
@@ -42,8 +42,7 @@ def balance(seen: Frame, view: Window) -> Shapes:
 
 def _fitted(seen: Frame, view: Window, flows: Floats, overlap: Bools) -> Floats:
     rest = np.where(overlap, seen.y, np.nan)[:, None]
-    features = np.nan_to_num(flows)[:, None, :]
-    return regression.fit(rest, features, seen.layout.day, view.barred[:, 0, :], (PENALTY,))
+    return regression.fit(rest, flows.T[:, :, None], seen.layout.day, view.barred[:, 0, :], (PENALTY,))
 
 
 def _error(seen: Frame, flows: Floats, overlap: Bools, weights: Floats) -> float:

@@ -14,37 +14,63 @@ def fit(rest: Floats, features: Floats, days: Ints, touched: Bools, penalties: t
 
     Args:
         rest: What is to be explained, NaN where unknown. [rows x slots]
-        features: Zero where unknown. [rows x slots x features]
+        features: NaN where unknown: it explains nothing there. [features x rows x slots]
         days: The local day of each row, never falling. [rows]
         touched: Days that each gap touches. [gaps x days]
         penalties: Those to choose from.
     """
-    known = ~np.isnan(rest)
-    z, y = np.where(known[:, :, None], features, 0.0), np.where(known, rest, 0.0)
-    power = np.zeros((touched.shape[1], z.shape[2], z.shape[2]))
-    shared = np.zeros((touched.shape[1], z.shape[2]))
-    distinct, first = np.unique(days, return_index=True)
-    if len(distinct):
-        power[distinct] = np.add.reduceat(z.transpose(0, 2, 1) @ z, first, axis=0)
-        shared[distinct] = np.add.reduceat((y[:, None, :] @ z)[:, 0, :], first, axis=0)
-    penalty = penalties[0] if len(penalties) == 1 else _foretelling(power, shared, penalties)
-    without = touched.astype(np.float64)
-    own = power.sum(axis=0) - np.tensordot(without, power, axes=1)
-    return _solved(own, shared.sum(axis=0) - without @ shared, penalty)
+    columns = _by_day(rest, features, days, touched.shape[1]).transpose(1, 0, 2)
+    products = columns @ columns.transpose(0, 2, 1)
+    every = products.sum(axis=0)
+    penalty = penalties[0] if len(penalties) == 1 else _foretelling(products, every, penalties)
+    barred = touched.astype(np.float64) @ products.reshape(len(products), -1)
+    return _solved(every - barred.reshape(-1, *every.shape), penalty)
 
 
-def _foretelling(power: Floats, shared: Floats, penalties: tuple[float, ...]) -> float:
+def said(features: Floats, weights: Floats) -> Floats:
+    """Return what features say of gaps under their weights; an unknown one says nothing. [gaps x length]
+
+    Args:
+        features: NaN where unknown. [features x gaps x length]
+        weights: Of each gap. [gaps x features]
+    """
+    known = np.where(np.isnan(features), 0.0, features)
+    return np.asarray((known * weights.T[:, :, None]).sum(axis=0))
+
+
+def _by_day(rest: Floats, features: Floats, days: Ints, count: int) -> Floats:
+    """Return rest and features with all rows of a day in one, zero where either is not known.
+
+    [1 + features x days x slots of a day]: one product a day instead of one a row.
+    """
+    bounds = days.searchsorted(np.arange(count + 1))
+    most = int((bounds[1:] - bounds[:-1]).max())
+    place = days * most + np.arange(len(days)) - bounds[days]
+    grouped = np.zeros((len(features) + 1, count * most, rest.shape[1]))
+    grouped[0, place], grouped[1:, place] = rest, features
+    unknown = np.isnan(grouped)
+    unknown |= unknown[0]
+    np.copyto(grouped, 0.0, where=unknown)
+    return grouped.reshape(len(grouped), count, most * rest.shape[1])
+
+
+def _foretelling(products: Floats, every: Floats, penalties: tuple[float, ...]) -> float:
     """Return the penalty under which weights fitted without a day leave the least error on that day."""
-    own, with_y = power.sum(axis=0) - power, shared.sum(axis=0) - shared
-    risks = []
-    for penalty in penalties:
-        weights = _solved(own, with_y, penalty)
-        explained = (power @ weights[:, :, None])[:, :, 0]
-        risks.append(float((weights * explained).sum() - 2 * (weights * shared).sum()))
-    return penalties[int(np.argmin(risks))]
+    power, shared = products[:, 1:, 1:], products[:, 1:, 0]
+    weights = _solved(every - products, np.array(penalties)[:, None, None])
+    explained = (power @ weights[:, :, :, None])[:, :, :, 0]
+    error = _summed(weights * explained) - 2 * _summed(weights * shared)
+    return penalties[int(np.argmin(error))]
 
 
-def _solved(power: Floats, shared: Floats, penalty: float) -> Floats:
+def _summed(parts: Floats) -> Floats:
+    """Return sums over all but the first axis."""
+    return np.asarray(parts.reshape(len(parts), -1).sum(axis=1))
+
+
+def _solved(products: Floats, penalty: float | Floats) -> Floats:
+    """Return weights for one penalty, or for several along a first axis; the first column is what they explain."""
+    power = products[:, 1:, 1:]
     scale = np.maximum(penalty * np.diagonal(power, axis1=1, axis2=2), LEAST)
-    ridged = power + np.eye(power.shape[1]) * scale[:, :, None]
-    return np.asarray(np.linalg.solve(ridged, shared[:, :, None])[:, :, 0], np.float64)
+    ridged = power + np.eye(power.shape[1]) * scale[..., None]
+    return np.asarray(np.linalg.solve(ridged, products[:, 1:, :1])[..., 0], np.float64)

@@ -21,14 +21,14 @@ def told(seen: Frame, view: Window, chosen: Bools) -> tuple[Floats, Floats]:
     tables = [by_day(one, seen.layout) for one in seen.beside[chosen]]
     beside = [table - likeness.averaged(weights_of_days, table) for table in tables]
     own = [*_around(rest, _apart(seen, view)), *_longer(seen, weights_of_days)]
-    features = np.nan_to_num(np.stack([*beside, *own], axis=2))
+    features = np.stack([*beside, *own])
     weights = regression.fit(rest, features, np.arange(len(rest)), view.barred[:, 0, :])
-    memory = _memory(rest - features @ weights[0])
+    memory = _memory(rest - regression.said(features, np.repeat(weights[:1], len(rest), axis=0)))
     day, wall = seen.layout.day[view.slots], seen.layout.wall[view.slots]
     there = [one[view.slots] - mean(candidates(seen, view, refs, table))
              for one, table in zip(seen.beside[chosen], tables, strict=True)]  # fmt: skip
-    here = np.nan_to_num(np.stack([*there, *(table[day, wall] for table in own)], axis=2))
-    shape = profile + np.einsum("gsf,gf->gs", here, weights)
+    here = np.stack([*there, *(table[day, wall] for table in own)])
+    shape = profile + regression.said(here, weights)
     left, right = sym_bridge.deviation(seen, view, shape)
     return shape[:, 1:-1] + sym_bridge.bridge(left, right, view.gaps.length, memory), weights
 

@@ -1,9 +1,11 @@
 """Short gaps: the line between the edges, bent as like days, neighbours and the slopes outside say."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from collector.vee.estimators import likeness, regression
-from collector.vee.frame import Frame, Window
+from collector.vee.frame import Frame, Gaps, Window
 from collector.vee.series import Bools, Floats, Ints
 
 WINDOWS = 600  # that the weights are fitted on, at most
@@ -15,53 +17,63 @@ def told(seen: Frame, view: Window, chosen: Bools) -> tuple[Floats, Floats]:
     Features: how far the like-day mean and each chosen neighbour lie from the line between their own values at the
     edges, and how the slopes just outside would bend the line.
     """
-    length, firsts = view.gaps.length, view.gaps.firsts
-    profile = likeness.averaged(likeness.like(seen), seen.table)[seen.layout.day, seen.layout.wall]
-    rows = [profile, *seen.beside[chosen]]
-    starts = _starts(len(seen.y), length)
-    rest = _slots(seen.y, starts, length) - _line(seen.y, starts, length)
-    days = seen.layout.day[starts]
-    weights = regression.fit(rest, _features(seen.y, rows, starts, length), days, view.barred[:, 0, :])
-    here = _features(seen.y, rows, firsts, length)
-    return _line(seen.y, firsts, length) + np.einsum("glf,gf->gl", here, weights), weights
+    length, first = view.gaps.length, _first(len(seen.y), view.gaps.length)
+    profile = likeness.averaged(likeness.like(seen), seen.table).take(seen.layout.cell)
+    slots = _slots(np.array([seen.y, profile, *seen.beside[chosen]]), first, view.gaps)
+    line, bends = _bent(slots, length)
+    fitted, here = slice(None, len(first)), slice(len(first), None)
+    weights = regression.fit(bends[0, fitted], bends[1:, fitted], seen.layout.day[first], view.barred[:, 0, :])
+    return line[here] + regression.said(bends[1:, here], weights), weights
 
 
-def _starts(n: int, length: int) -> Ints:
-    """Return windows that the weights are fitted on, even over the frame."""
+def _first(n: int, length: int) -> Ints:
+    """Return the first slots of the windows that the weights are fitted on, even over the frame."""
     count = max(n - length - 1, 0)
     return np.arange(1, 1 + count, max(1, -(-count // WINDOWS)), dtype=np.int64)
 
 
-def _features(y: Floats, rows: list[Floats], starts: Ints, length: int) -> Floats:
-    bends = [_slots(row, starts, length) - _line(row, starts, length) for row in rows]
-    return np.nan_to_num(np.stack([*bends, *_slopes(y, starts, length)], axis=2))
-
-
-def _at(row: Floats, slots: Ints) -> Floats:
-    """Return values at slots, NaN beyond the frame."""
-    inside = (slots >= 0) & (slots < len(row))
-    found: Floats = np.where(inside, row[np.clip(slots, 0, len(row) - 1)], np.nan)
+def _slots(rows: Floats, first: Ints, gaps: Gaps) -> Floats:
+    """Return windows, then gaps, with two slots at either side, NaN beyond the frame. [rows x windows x length + 4]"""
+    wide = gaps.length + 4
+    beyond = np.full((len(rows), rows.shape[1] + 4), np.nan)
+    beyond[:, 2:-2] = rows
+    found = np.empty((len(rows), len(first) + len(gaps.firsts), wide))
+    found[:, : len(first)] = _every(beyond, first, wide)
+    found[:, len(first) :] = beyond[:, gaps.firsts[:, None] + np.arange(wide)]
     return found
 
 
-def _slots(row: Floats, starts: Ints, length: int) -> Floats:
-    return _at(row, starts[:, None] + np.arange(length))
+def _every(rows: Floats, first: Ints, wide: int) -> Floats:
+    """Return windows of rows as a view: their first slots are even. [rows x windows x wide]"""
+    step = int(first[1] - first[0]) if len(first) > 1 else 1
+    begin = int(first[0]) if len(first) else 0
+    across, along = rows.strides
+    return np.ndarray((len(rows), len(first), wide), np.float64, rows, begin * along, (across, step * along, along))
 
 
-def _line(row: Floats, starts: Ints, length: int) -> Floats:
-    """Return the line between the slots around each window. [windows x length]"""
-    before, after = _at(row, starts - 1), _at(row, starts + length)
-    part = np.arange(1, length + 1) / (length + 1)
-    line: Floats = before[:, None] + (after - before)[:, None] * part
-    return line
+def _bent(slots: Floats, length: int) -> tuple[Floats, Floats]:
+    """Return the first row's line between the edges of windows, and how far rows lie from theirs, then the slopes.
+
+    The slopes say how the first row just outside would bend its line. [windows x length], [rows + 2 x windows x
+    length]; NaN where unknown.
+    """
+    before, after = slots[:, :, 1:2], slots[:, :, -2:-1]
+    bends = np.empty((len(slots) + 2, slots.shape[1], length))
+    lines = bends[:-2]
+    part, rising, falling = _basis(length)
+    np.multiply(after - before, part, out=lines)
+    lines += before
+    line = lines[0].copy()
+    np.subtract(slots[:, :, 2:-2], lines, out=lines)
+    chord = (after[0] - before[0]) / (length + 1)
+    np.multiply(before[0] - slots[0, :, :1] - chord, rising, out=bends[-2])
+    np.multiply(slots[0, :, -1:] - after[0] - chord, falling, out=bends[-1])
+    return line, bends
 
 
-def _slopes(y: Floats, starts: Ints, length: int) -> list[Floats]:
-    """Return how the slopes just outside would bend the line (cubic Hermite basis). [windows x length] each"""
-    before, after = _at(y, starts - 1), _at(y, starts + length)
+@lru_cache(maxsize=64)
+def _basis(length: int) -> tuple[Floats, Floats, Floats]:
+    """Return the line from 0 to 1 over a window, and how slopes before and after bend it (cubic Hermite basis)."""
     whole = length + 1
-    chord = (after - before) / whole
-    rising = before - _at(y, starts - 2) - chord
-    falling = _at(y, starts + length + 1) - after - chord
     t = np.arange(1, length + 1) / whole
-    return [np.outer(rising, whole * t * (1 - t) ** 2), np.outer(falling, whole * t**2 * (t - 1))]
+    return t, whole * t * (1 - t) ** 2, whole * t**2 * (t - 1)

@@ -60,8 +60,9 @@ def bridge(left: Floats, right: Floats, length: int, memory: float) -> Floats:
     ``(m^t (1 - m^2(T-t)) left + m^(T-t) (1 - m^2t) right) / (1 - m^2T)``.
     """
     t = np.arange(1, length + 1, dtype=np.float64)
-    far = length + 1 - t
-    whole = 1.0 - memory ** (2 * (length + 1))
-    from_left = np.where(np.isnan(right)[:, None], memory**t, memory**t * (1 - memory ** (2 * far)) / whole)
-    from_right = np.where(np.isnan(left)[:, None], memory**far, memory**far * (1 - memory ** (2 * t)) / whole)
-    return from_left * np.nan_to_num(left)[:, None] + from_right * np.nan_to_num(right)[:, None]
+    alone = memory**t
+    shared = alone * (1 - (memory ** (2 * t))[::-1]) / (1.0 - memory ** (2 * (length + 1)))
+    left_known, right_known = ~np.isnan(left)[:, None], ~np.isnan(right)[:, None]
+    from_left = np.where(right_known, shared, alone) * np.where(left_known, left[:, None], 0.0)
+    from_right = np.where(left_known, shared[::-1], alone[::-1]) * np.where(right_known, right[:, None], 0.0)
+    return np.asarray(from_left + from_right)
