@@ -15,6 +15,7 @@ from collector.vee.backtest import Trial, places, trials
 from collector.vee.choice import BESIDE_AN_OUTAGE, LONG_PRIOR, SHORT_PRIOR, best
 from collector.vee.estimators.linear import flat
 from collector.vee.frame import Frame, Shapes, Window, frame, window
+from collector.vee.heap import keep_freed
 from collector.vee.reconcile import Constraint, constraint, fill
 from collector.vee.registry import ESTIMATORS
 from collector.vee.series import Estimate, Floats, Ints, NotEstimable, Series
@@ -51,6 +52,7 @@ def estimate(series: Series, first: int, stop: int, *, total: int | None = None,
     """
     if not 0 <= first < stop <= series.size:
         raise ValueError(f"first, stop: [{first}, {stop}) is no span of a series of {series.size} intervals")
+    keep_freed()
     known = constraint(series, first, stop, total)
     seen = frame(series, first, stop)
     view = window(seen, places(seen, first - seen.origin, stop - first))

@@ -9,6 +9,8 @@ from collector.vee.marks import single
 _MIDDLE = (
     (0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4),
 )  # fmt: skip
+#: Those of which nobody asks any more what was lower, or what was higher.
+_NO_LOWER, _NO_HIGHER = {(0, 1), (2, 3), (1, 3)}, {(3, 6), (4, 5), (3, 4)}
 
 
 def last(values: Ints, known: Bools) -> tuple[Ints, Bools]:
@@ -40,5 +42,8 @@ def middle(columns: list[Ints]) -> Ints:
     sorted_ = list(columns)
     for low, high in _MIDDLE:
         one, other = sorted_[low], sorted_[high]
-        sorted_[low], sorted_[high] = np.minimum(one, other), np.maximum(one, other)
+        if (low, high) not in _NO_LOWER:
+            sorted_[low] = np.minimum(one, other)
+        if (low, high) not in _NO_HIGHER:
+            sorted_[high] = np.maximum(one, other)
     return sorted_[3]

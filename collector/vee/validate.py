@@ -8,6 +8,7 @@ import numpy as np
 import collector.vee.rules  # noqa: F401 - importing it registers the rules
 from collector.vee.block import Block, single
 from collector.vee.catalogue import RULES, Limits, Rule
+from collector.vee.heap import keep_freed
 from collector.vee.marks import Marks, Spans, sentences
 from collector.vee.series import Finding, Series, Severity
 
@@ -71,6 +72,7 @@ def validate_block(
     Raises:
         ValueError: no such rule.
     """
+    keep_freed()
     wanted = [RULES.get(name) for name in (RULES.names() if rules is None else rules)]
     views = {sources: block.seeing(sources) for sources in {rule.sources for rule in wanted}}
     found = [Found(rule, tuple(_look(rule, views[rule.sources], (settings or {}).get(rule.id, ())))) for rule in wanted]
