@@ -18,7 +18,7 @@ from agent.ship.uplink import Uplink
 from agent.ship.window import Window
 from collector import config
 from collector.series import meters_file
-from collector.settle import points
+from collector.settle import points, terms_file
 from collector.vee import calendar_file, rules_file
 from shared import topics
 from shared.clock import SystemClock
@@ -162,3 +162,15 @@ def _texts(path: Path) -> list[str]:
     found = list(outbox.texts())
     outbox.close()
     return found
+
+
+def test_the_terms_file_is_good_with_what_its_comments_show(tmp_path: Path) -> None:
+    text = (CONFIG / "terms.toml").read_text(encoding="utf-8")
+    assert terms_file.load(CONFIG / "terms.toml").point == "dc1-net"
+    opened = tmp_path / "terms.toml"
+    opened.write_text("\n".join(line.removeprefix("# ") for line in text.splitlines()), encoding="utf-8")
+    terms = terms_file.load(opened)
+    keys = {field.alias or name for name, field in terms_file.Terms.model_fields.items()}
+    assert [key for key in sorted(keys) if key not in text] == []
+    assert terms.contract is not None
+    assert terms.contract.history == ["central-1-000003"]

@@ -145,6 +145,30 @@ def proposals(file: Path, *, as_json: bool) -> None:
 
 @release.command()
 @takes("release_id")
+@click.option("--terms", "path", required=True, type=click.Path(dir_okay=False, path_type=Path), help="terms.toml.")
+@as_json
+def determinants(file: Path, release_id: str, path: Path, *, as_json: bool) -> None:
+    """Say what a contract bills by, from a release's rows; provisional where what lacks could change it."""
+    from collector.settle import billing, terms_file
+    from collector.settle.release import fetch, manifest_of
+    from collector.vee import calendar
+
+    terms = terms_file.load(path)
+    with parts(file) as found, found.store.read() as connection:
+        made = fetch(connection, release_id)
+        known = calendar.read(connection, made.position)
+        days = known.of(terms.site) if terms.site else frozenset()
+        manifest = manifest_of(made)
+        figures = billing.of_rows(
+            terms, made.parsed, manifest["timezone"], days, lambda earlier: fetch(connection, earlier).parsed
+        )  # fmt: skip
+    members = {"release_id": made.id, "rows_sha256": manifest["rows_sha256"], "point": terms.point,
+               "determinants": {name: billing.shown(one) for name, one in figures.items()}}  # fmt: skip
+    say(members, "\n".join(billing.line(one) for one in figures.values()), as_json=as_json)
+
+
+@release.command()
+@takes("release_id")
 @click.option("--reason", required=True, help="Why; it goes into the signed record.")
 @as_json
 def keep(file: Path, release_id: str, reason: str, *, as_json: bool) -> None:

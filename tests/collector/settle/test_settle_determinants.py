@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from collector.settle import determinants
-from collector.settle.determinant import Profile
+from collector.settle.determine.profile import Profile
 from shared.status import Status
 
 NOON = 1767571200  # 2026-01-05T00:00Z

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from collector.settle import carry_round, determinants, evaluate
-from collector.settle.determinant import Profile
+from collector.settle.determine.profile import Profile
 from collector.settle.evaluation import Term
 from collector.vee import Series, validate
 from collector.vee.localtime import EPOCH, layout, midnight

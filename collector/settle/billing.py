@@ -1,0 +1,110 @@
+"""Determinants of a release: from its signed rows alone, so that whoever has them can redo it."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import date
+from fractions import Fraction
+
+import numpy as np
+
+from collector.settle.determine.catalogue import determinants
+from collector.settle.determine.profile import HOUR, Contract, Determinant, Profile
+from collector.settle.determine.tariff import periods
+from collector.settle.terms_file import Terms, share
+from collector.vee.series import HAS_VALUE
+from shared.errors import ConfigError
+from shared.release import Row
+from shared.status import Status
+
+_KILO = 10**6  # counts in a kilo-unit
+_HISTORY = "max_block:"
+
+
+def of_rows(
+    terms: Terms, rows: Sequence[Row], timezone: str, holidays: Collection[date],
+    earlier: Callable[[str], Sequence[Row]],
+) -> dict[str, Determinant]:  # fmt: skip
+    """Return the determinants that a file of terms asks for.
+
+    Args:
+        terms: The file.
+        rows: Of the release.
+        timezone: Whose clock tariffs and blocks go by.
+        holidays: Local dates.
+        earlier: Gives the rows of a release of a month before.
+
+    Raises:
+        ConfigError: a point lacks, or a determinant needs what the terms do not say.
+    """
+    profile = _profile(rows, terms.point, timezone, terms.most_kw)
+    cut = periods(
+        [one.period for one in terms.period], profile.start, profile.length, len(profile.values), timezone, holidays
+    )  # fmt: skip
+    try:
+        return determinants(
+            profile, terms.determinants, periods=cut,
+            reactive=_profile(rows, terms.reactive, timezone, None) if terms.reactive else None,
+            fuel=_profile(rows, terms.fuel, timezone, None) if terms.fuel else None,
+            peaks=None if terms.peaks is None else [int(one.timestamp()) for one in terms.peaks],
+            contract=_contract(terms, timezone, earlier),
+        )  # fmt: skip
+    except ValueError as error:
+        raise ConfigError(f"{error}") from error
+
+
+def _contract(terms: Terms, timezone: str, earlier: Callable[[str], Sequence[Row]]) -> Contract | None:
+    said = terms.contract
+    if said is None:
+        return None
+    window = _window(terms.determinants)
+    before = [_profile(earlier(one), terms.point, timezone, terms.most_kw) for one in said.history]
+    name = f"{_HISTORY}{window}"
+    return Contract(
+        capacity=None if said.capacity_kw is None else said.capacity_kw * _KILO,
+        least=share(said.least), ratchet=share(said.ratchet), power_factor=share(said.power_factor),
+        history=[determinants(one, [name])[name] for one in before] if window else [],
+        quantity=None if said.take_kwh is None else said.take_kwh * _KILO,
+    )  # fmt: skip
+
+
+def _window(wanted: Sequence[str]) -> str:
+    """Return the window by which the months before are looked back on."""
+    looking = ("ratchet:", "billing_demand:")
+    return next((name.partition(":")[2].partition("@")[0] for name in wanted if name.startswith(looking)), "")
+
+
+def _profile(rows: Sequence[Row], point: str, timezone: str, most_kw: int | None) -> Profile:
+    own = [row for row in rows if row.point == point]
+    if not own:
+        known = ", ".join(sorted({row.point for row in rows}))
+        raise ConfigError(f"the release has no point {point!r}; it has {known}")
+    status = np.array([Status[row.status] for row in own], dtype=np.uint8)
+    values = np.array([row.value or 0 for row in own], dtype=np.int64)
+    length = own[0].length_s
+    most = None if most_kw is None else int(Fraction(most_kw * _KILO * length, HOUR))
+    least = 0 if not HAS_VALUE[status].any() else min(0, int(values.min()))
+    try:
+        return Profile(start=own[0].start, length=length, values=values, status=status, timezone=timezone, least=least,
+                       most=most)  # fmt: skip
+    except ValueError as error:
+        raise ConfigError(f"point {point!r}: {error}") from error
+
+
+def shown(one: Determinant) -> dict[str, object]:
+    """Return a determinant for a program; times as epoch seconds. [UTC s]"""
+    members = {name: getattr(one, name) for name in ("unit", "value", "low", "high", "provisional")}
+    return members | {"at": list(one.at)}
+
+
+def line(one: Determinant) -> str:
+    """Return a determinant for a person.
+
+    >>> line(Determinant("energy", "mWh", 5, None, 5, None, True))
+    'energy                   5 mWh  provisional: 5 to no known limit'
+    """
+    value = "not known" if one.value is None else f"{one.value:,}"
+    told = f"{one.name:24} {value} {one.unit}"
+    if not one.provisional:
+        return told
+    low = "no known limit" if one.low is None else f"{one.low:,}"
+    high = "no known limit" if one.high is None else f"{one.high:,}"
+    return f"{told}  provisional: {low} to {high}"
