@@ -32,6 +32,17 @@ _SEGMENTS = (
     .where(raw_segment.c.start + raw_segment.c.n * raw_segment.c.length >= bindparam("start"))
     .order_by(raw_segment.c.rank, raw_segment.c.source_id, raw_segment.c.start, raw_segment.c.id)
 )
+_STATISTICS = (
+    select(stat_segment.c.start, stat_segment.c.blob)
+    .join(source, source.c.id == stat_segment.c.source_id)
+    .where(stat_segment.c.channel_id == bindparam("channel"), stat_segment.c.length == bindparam("length"))
+    .where(stat_segment.c.start < bindparam("stop"), stat_segment.c.start >= bindparam("first"))
+    .where(stat_segment.c.start + stat_segment.c.n * stat_segment.c.length > bindparam("start"))
+    .order_by(source.c.rank.desc(), source.c.id.desc(), stat_segment.c.start)  # the preferred is laid over the others
+)
+_OF_LENGTH = _OF_CHANNEL & (raw_segment.c.length == bindparam("length"))
+_FIRST = select(raw_segment.c.start).where(_OF_LENGTH).order_by(raw_segment.c.start).limit(1)
+_LAST = select(raw_segment.c.start, raw_segment.c.n).where(_OF_LENGTH).order_by(raw_segment.c.start.desc()).limit(8)
 _QUANTITY = select(channel.c.quantity).where(channel.c.id == bindparam("channel"))
 _LENGTHS = select(raw_segment.c.length).where(_OF_CHANNEL).distinct()
 #: No segment is longer: a batch of 256 KiB cannot hold more intervals. [intervals]
@@ -268,16 +279,8 @@ def read_statistic(
     """Return the values of a statistic over [start, stop), and where there are any; see `sources`."""
     n = (stop - start) // length
     values, known = np.zeros(n, np.int64), np.zeros(n, np.bool_)
-    table = stat_segment
-    query = (
-        select(table.c.start, table.c.blob)
-        .join(source, source.c.id == table.c.source_id)
-        .where(table.c.channel_id == channel_id, table.c.length == length)
-        .where(table.c.start < stop, table.c.start >= start - MOST_SPAN * length)
-        .where(table.c.start + table.c.n * length > start)
-        .order_by(source.c.rank.desc(), source.c.id.desc(), table.c.start)  # the preferred is laid over the others
-    )
-    for row in connection.execute(query):
+    asked = {"channel": channel_id, "length": length, "start": start, "stop": stop, "first": start - MOST_SPAN * length}
+    for row in connection.execute(_STATISTICS, asked):
         records, offset = unpack(row.blob, STAT), (row.start - start) // length
         here, until = records["known"] != 0, records["until"]
         if as_of is None:
@@ -297,13 +300,9 @@ def lengths(connection: Connection, channel_id: int) -> Iterable[int]:
 
 def span(connection: Connection, channel_id: int, length: int) -> tuple[int, int] | None:
     """Return the first and the last second of what is known of a channel, None where nothing is. [UTC s]"""
-    own = (raw_segment.c.channel_id == channel_id) & (raw_segment.c.length == length)
-    first = connection.execute(
-        select(raw_segment.c.start).where(own).order_by(raw_segment.c.start).limit(1)
-    ).scalar_one_or_none()
+    own = {"channel": channel_id, "length": length}
+    first = connection.execute(_FIRST, own).scalar_one_or_none()
     if first is None:
         return None
-    last = connection.execute(
-        select(raw_segment.c.start, raw_segment.c.n).where(own).order_by(raw_segment.c.start.desc()).limit(8)
-    )
+    last = connection.execute(_LAST, own)
     return first, max(row.start + row.n * length for row in last)

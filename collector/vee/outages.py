@@ -14,13 +14,13 @@ from collector.vee.inputs import Bools, Column
 LOST_PERCENT = 10
 
 
-def outages(phases: Sequence[tuple[Column, Column]]) -> Bools | None:
+def outages(phases: Sequence[Column]) -> Bools | None:
     """Return the intervals in which all phases had lost their voltage at least once; None where no voltage is known.
 
     Args:
-        phases: Lowest and highest voltage of each interval, a pair for each phase that the meter tells. [mV]
+        phases: The lowest voltage of each interval, for each phase that the meter tells. [mV]
     """
-    told = [(low, usual) for low, high in phases if (usual := _usual(high)) > 0]
+    told = [(low, usual) for low in phases if (usual := _usual(low)) > 0]
     if not told:
         return None
     lost: Bools = np.logical_and.reduce(
@@ -29,6 +29,6 @@ def outages(phases: Sequence[tuple[Column, Column]]) -> Bools | None:
     return lost
 
 
-def _usual(high: Column) -> int:
-    known = high.values[high.known]
+def _usual(low: Column) -> int:
+    known = low.values[low.known]
     return int(np.median(known)) if len(known) else 0

@@ -101,9 +101,8 @@ class Surroundings:
     def _outage(self, channel: Channel, there: Reach) -> Bools | None:
         key = (channel.site, channel.meter, there.start, there.stop, there.length)
         if key not in self._lost:
-            named = [[f"voltage_l{phase}n_{which}" for which in ("min", "max")] for phase in (1, 2, 3)]
-            pairs = [[self._statistic(channel, name, there) for name in names] for names in named]
-            self._lost[key] = outages([(low, high) for low, high in pairs if low is not None and high is not None])
+            lows = [self._statistic(channel, f"voltage_l{phase}n_min", there) for phase in (1, 2, 3)]
+            self._lost[key] = outages([low for low in lows if low is not None])
         return self._lost[key]
 
     def _active(self, channel: Channel, seen: Registers) -> Bools | None:

@@ -157,11 +157,8 @@ VOLTS = 230_000
 
 
 def volts(*low: int) -> dict[str, tuple[int | None, ...]]:
-    """Return the voltages of three phases by interval. [mV]"""
-    tops = (VOLTS,) * len(low)
-    return {
-        f"voltage_l{phase}n_{name}": values for phase in (1, 2, 3) for name, values in (("min", low), ("max", tops))
-    }
+    """Return the lowest voltages of three phases by interval. [mV]"""
+    return {f"voltage_l{phase}n_min": low for phase in (1, 2, 3)}
 
 
 def test_a_meter_without_voltage_had_an_outage_and_keeps_its_value(line: Line) -> None:
