@@ -9,6 +9,7 @@ WattsealError
 ├── Fenced           another collector has taken the log over; this one stops, exit code 78, no restart
 └── TrustError       what arrived cannot be believed; the bytes are kept, the content is refused
     ├── Malformed        not in the published form
+    │   └── OffGrid          its intervals do not lie on the grid of their length
     ├── UnknownSigner    no key is known for the key id
     ├── BadSignature     the signature does not fit the bytes
     ├── WrongIdentity    signer, topic, site or audience do not agree
@@ -57,6 +58,10 @@ class Malformed(TrustError):  # noqa: N818 - names what the bytes are
     """The bytes are not in the published form."""
 
     reason = "malformed"
+
+
+class OffGrid(Malformed):
+    """Intervals do not begin at a multiple of their length."""
 
 
 class UnknownSigner(TrustError):  # noqa: N818 - names who

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared import registers as rule
 from shared import strictjson
-from shared.errors import Malformed
+from shared.errors import Malformed, OffGrid
 from shared.registers import At, Factor, Modulus, Raw, Register
 
 BODY = ("length", "start", "n", "disclosure", "boundaries", "blocks")
@@ -87,8 +87,10 @@ def decode(value: object) -> Intervals:
     """
     fields = strictjson.members(value, BODY, "body")
     length, start, n = (strictjson.integer(fields[key], key) for key in ("length", "start", "n"))
-    if not (length > 0 and 0 < n <= MOST and start % length == 0):
-        raise Malformed(f"body: {n} intervals of {length} s from {start} are no grid")
+    if not (length > 0 and 0 < n <= MOST):
+        raise Malformed(f"body: {n} intervals of {length} s are none")
+    if start % length:
+        raise OffGrid(f"body: intervals of {length} s from {start} begin {start % length} s after a boundary")
     boundaries = _optionals(fields["boundaries"], n + 1, "boundaries")
     blocks = tuple(_block(one, n) for one in strictjson.array(fields["blocks"], "blocks"))
     return Intervals(length, start, n, strictjson.text(fields["disclosure"], "disclosure", 64), boundaries, blocks)

@@ -75,7 +75,7 @@ def test_the_rules_are_good() -> None:
         ("E2", True, (("hard_percent", 125),)), ("F1", False, ()),
     ]  # fmt: skip
     assert [len(part) for part in (found.formulas, found.checks, found.nodes, found.officials)] == [1, 1, 1, 1]
-    assert ([one.meter for one in found.uses], [one.kind for one in found.witnesses]) == (["hall-z"], ["scada", "fuel"])
+    assert ([one.meter for one in found.uses], [one.kind for one in found.witnesses]) == (["hall-z"], ["fuel", "scada"])
 
 
 def test_the_calendar_is_good() -> None:

@@ -28,7 +28,7 @@ from collector.store.schema import event, finding, ledger, ledger_bytes, raw_seg
 from shared import batch as batches
 from shared import envelope, factor, record, retiming, rotation
 from shared.batch import Batch, Event, Gap, KeyRotate
-from shared.errors import Malformed, TrustError
+from shared.errors import Malformed, OffGrid, TrustError
 from shared.factor import Correction
 from shared.intervals import Block, Intervals
 from shared.quantity import INT64_MAX
@@ -121,6 +121,8 @@ class Projection:
             elif isinstance(found.body, tuple):
                 self._events += [events.row(found, entry.position, one) for one in found.body]
                 self._seams(found, entry.position, found.body)
+        except OffGrid as error:
+            self._find(entry, "A7", "E", f"batch {entry.seq} stays out of the series: {printable(str(error))}")
         except Malformed as error:
             self._find(entry, "A4", "W", f"batch {entry.seq} cannot be used by this version: {printable(str(error))}")
 

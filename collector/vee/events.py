@@ -61,6 +61,8 @@ def flags_of(events: Sequence[Happening], seen: Registers) -> Column:
         slot = _slot(seen, one.at)
         if one.event in _FLAGS and 0 <= slot < seen.n:
             flags[slot] |= int(_FLAGS[one.event])
+            if one.event == "settings_changed" and "firmware" in one.detail:
+                flags[slot] |= int(DeviceFlags.FIRMWARE)
     return column(flags)
 
 

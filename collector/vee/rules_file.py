@@ -206,8 +206,8 @@ def load(path: Path) -> Parameters:
         tuple(Official(one.since, one.which, one.method) for one in file.estimate),
         tuple(Use(one.site, one.meter, one.since, one.in_use) for one in file.use),
         (
-            *(Witness("scada", one.channel, one.since, one.scada) for one in file.scada),
             *(Witness("fuel", one.channel, one.since, one.fuel, one.heat_kJ_m3) for one in file.fuel),
+            *(Witness("scada", one.channel, one.since, one.scada) for one in file.scada),
         ),
     )
 

@@ -1,3 +1,4 @@
+import zlib
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
 from collector.series import versions
-from collector.series.codec import VALUE, pack, unpack
+from collector.series.codec import RAW, UNTOLD, VALUE, pack, unpack
 from collector.series.versions import Values, Version
 from collector.store import schema
 from collector.store.engine import Store
@@ -103,6 +104,20 @@ def test_now_is_the_sum_of_all_versions(store: Store, channel: int, spans: list[
     with store.write() as connection:
         versions.rebuild_current(connection)
     assert read(store, channel, 0, 210).values.tolist() == slow.values.tolist()
+
+
+@pytest.mark.parametrize("version", [2, 4])
+def test_boundaries_of_before_their_reads_had_times_say_that_nobody_knows(version: int) -> None:
+    old = np.zeros(2, [(name, RAW[name]) for name in RAW.names or () if name not in ("late", "longer")])
+    old["register"], old["known"], old["position"] = [7, 9], 1, 5
+    octets = old.tobytes()
+    sum_ = b"" if version == 2 else zlib.crc32(octets).to_bytes(4, "little")
+    found = unpack(bytes([version]) + sum_ + octets, RAW)
+    assert found["register"].tolist() == [7, 9]
+    assert (found["position"].tolist(), found["known"].tolist()) == ([5, 5], [1, 1])
+    assert set(found["late"].tolist()) | set(found["longer"].tolist()) == {UNTOLD}
+    assert unpack(pack(found), RAW).tolist() == found.tolist()
+    assert pack(found)[0] == 6
 
 
 def test_a_packed_segment_of_newer_software_or_cut_is_refused() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from collector.series.channels import Channel
 from collector.vee import Setting, parameters, rules_file
-from collector.vee.parameters import Check, Entry, Formula, Node, Parameters, Which
+from collector.vee.parameters import Check, Entry, Formula, Node, Official, Parameters, Use, Which, Witness
 from collector.vee.rules.e2_limit import Rating
 from collector.vee.rules.f7_formula import Formulas, Own
 from collector.vee.rules.h1_check_meter import Classes
@@ -15,6 +16,7 @@ from shared import strictjson
 from shared.errors import ConfigError, Malformed
 
 T1, T2, T3 = 1_767_225_600, 1_769_904_000, 1_772_323_200  # the first of January, February, March 2026
+FUEL = 'schema = 1\n[[fuel]]\nchannel = "dc1/a.energy_active_export"\nfrom = 2026-01-01T00:00:00Z\n'
 HEAD = 'schema = 1\n[[rule]]\nid = "E2"\nfrom = 2026-01-01T00:00:00Z\n'
 
 
@@ -31,6 +33,11 @@ def test_a_file_says_what_its_record_says(tmp_path: Path) -> None:
         '[[check]]\nsite = "dc1"\nmain = "a"\ncheck = "b"\nfrom = 2026-01-01T00:00:00Z\n'
         '[[node]]\nid = "n"\nfrom = 2026-01-01T00:00:00Z\nsources = ["dc1/a.energy_active_import"]\n'
         'uses = ["dc1/b.energy_active_import"]\n'
+        '[[use]]\nsite = "dc1"\nmeter = "z"\nfrom = 2026-01-01T00:00:00Z\nin_use = false\n'
+        '[[scada]]\nchannel = "dc1/a.energy_active_import"\nscada = "dc1/s.power_active_total_mean"\n'
+        'from = 2026-01-01T00:00:00Z\n'
+        '[[fuel]]\nchannel = "dc1/a.energy_active_import"\nfuel = "dc1/gas.volume"\nheat_kJ_m3 = 36000\n'
+        'from = 2026-01-01T00:00:00Z\n'
     ))  # fmt: skip
     assert found.entries == (Entry("E2", T1, Which("dc1"), severity="W", limits=(("hard_percent", 125),)),)
     again = parameters.decode(strictjson.loads(strictjson.dumps(parameters.body(found))), 7)
@@ -40,7 +47,10 @@ def test_a_file_says_what_its_record_says(tmp_path: Path) -> None:
         "+ E2 from 2026-01-01T00:00:00Z for site dc1: on, severity W, hard_percent 125",
         "+ check meter of dc1/a from 2026-01-01T00:00:00Z: b, classes 2000 and 2000 ppm",
         "+ formula own from 2026-01-01T00:00:00Z for all channels: value < 5 (W)",
+        "+ fuel of dc1/a.energy_active_import from 2026-01-01T00:00:00Z: dc1/gas.volume, 36000 kJ/m3",
+        "+ meter dc1/z from 2026-01-01T00:00:00Z: out of use",
         "+ node n from 2026-01-01T00:00:00Z: dc1/a.energy_active_import = dc1/b.energy_active_import",
+        "+ scada of dc1/a.energy_active_import from 2026-01-01T00:00:00Z: dc1/s.power_active_total_mean",
     ]
 
 
@@ -62,6 +72,18 @@ WRONG = {
     "a bad formula": (
         'schema = 1\n[[formula]]\nid = "f"\nfrom = 2026-01-01T00:00:00Z\nformula = "value.real > 1"\n',
         'rules.toml:5:11: formula "f": formula column 1: Attribute has no place',
+    ),
+    "a fuel that nobody knows the heat of": (
+        FUEL + 'fuel = "dc1/gas.volume"\n',
+        "rules.toml:5:8: fuel of dc1/a.energy_active_export: write heat_kJ_m3, what a cubic metre gives",
+    ),
+    "a fuel that is none": (
+        FUEL + 'fuel = "dc1/gas.frequency_mean"\n',
+        "name a channel of volume",
+    ),
+    "a control system that tells no energy": (
+        FUEL.replace("fuel", "scada") + 'scada = "dc1/s.frequency_mean"\n',
+        "rules.toml:5:9",
     ),
     "no channel": (
         'schema = 1\n[[node]]\nid = "n"\nfrom = 2026-01-01T00:00:00Z\nsources = ["a"]\nuses = ["dc1/b.volume"]\n',
@@ -125,8 +147,49 @@ def test_a_record_of_a_newer_version_is_told_apart() -> None:
         parameters.decode(body | {"rules": newer}, 0)
 
 
+A = Channel(1, "dc1", "a", "energy_active_import")
+B = Channel(2, "dc1", "b", "energy_active_import")
+
+
+def told(old: Parameters, new: Parameters) -> list[tuple[int, int | None, bool, bool]]:
+    """Return of each difference from and until when it is in force, and whether it concerns a and b, two loads."""
+    found = differing(old, new)
+    return [(one.since, one.until, one.concerns(A, "load"), one.concerns(B, "load")) for one in found]
+
+
 def test_a_change_tells_from_when_it_holds() -> None:
     old = Parameters((Entry("E2", T1),), nodes=(Node("n", T1, ("a",), ("b",)),))
-    assert differing(old, old) == []
-    assert [one.since for one in differing(old, replace(old, entries=(*old.entries, Entry("E1", T2))))] == [T2]
-    assert [one.since for one in differing(old, replace(old, nodes=()))] == [T1]
+    assert told(old, old) == []
+    assert told(old, replace(old, entries=(*old.entries, Entry("E1", T2)))) == [(T2, None, True, True)]
+    assert told(old, replace(old, nodes=())) == [(T1, None, False, False)]
+
+
+def test_a_change_tells_until_when_it_holds() -> None:
+    """What takes over in both sets ends it; an entry for other channels does not, nor one that is new itself."""
+    old = Parameters((Entry("E2", T3), Entry("E2", T2, Which(meter="b"))))
+    assert told(old, replace(old, entries=(*old.entries, Entry("E2", T1)))) == [(T1, T3, True, True)]
+    fresh = replace(old, entries=(*old.entries, Entry("E2", T1, on=False), Entry("E2", T2)))
+    assert told(old, fresh) == [(T1, T3, True, True), (T2, T3, True, True)]
+
+
+@pytest.mark.parametrize(
+    ("part", "concerned"),
+    [
+        (Parameters((Entry("E2", T1, Which(meter="b")),)), (False, True)),
+        (Parameters((Entry("E2", T1, Which(role="grid")),)), (False, False)),
+        (Parameters(formulas=(Formula("f", T1, Which("dc1"), "value < 5"),)), (True, True)),
+        (Parameters(checks=(Check("dc1", "a", T1, "b"),)), (True, False)),
+        (Parameters(nodes=(Node("n", T1, (A.name,), (B.name,)),)), (True, True)),
+        (Parameters(officials=(Official(T1, Which("ny2"), "eei"),)), (False, False)),
+        (Parameters(uses=(Use("dc1", "b", T1, in_use=False),)), (False, True)),
+        (Parameters(witnesses=(Witness("scada", A.name, T1, B.name),)), (True, False)),
+    ],
+)
+def test_a_change_concerns_what_it_speaks_of(part: Parameters, concerned: tuple[bool, bool]) -> None:
+    assert told(Parameters(), part) == [(T1, None, *concerned)]
+
+
+def test_a_meter_is_in_use_unless_it_is_said_otherwise() -> None:
+    found = Parameters(uses=(Use("dc1", "a", T3, in_use=True), Use("dc1", "a", T2, in_use=False)))
+    assert [found.in_use("dc1", "a", at) for at in (T1, T2 - 1, T2, T3 - 1, T3)] == [True, True, False, False, True]
+    assert found.in_use("dc1", "b", T2)

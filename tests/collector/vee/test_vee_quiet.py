@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from collector.store.schema import finding
-from collector.vee.parameters import Entry, Parameters, Which
+from collector.vee.parameters import Entry, Parameters, Use, Which
 from collector.vee.quiet import Quiet
 from shared.batch import Config
 from tests.collector.vee.test_vee_run import T0, Line, line
@@ -64,6 +64,14 @@ def test_a_point_that_is_out_of_use_can_be_let_alone(line: Line) -> None:
     heartbeat(line, 8000)
     assert len(quiet(line)) == 1
     put(line, Parameters((Entry("C4", T0, Which(meter="gt1-rev"), on=False),)))
+    assert [one[4] for one in quiet(line)] == [False]
+
+
+def test_a_meter_that_is_out_of_use_is_not_quiet(line: Line) -> None:
+    line.send(0, [100, 110])
+    heartbeat(line, 8000)
+    assert len(quiet(line)) == 1
+    put(line, Parameters(uses=(Use("dc1", "gt1-rev", T0, in_use=False),)))
     assert [one[4] for one in quiet(line)] == [False]
 
 

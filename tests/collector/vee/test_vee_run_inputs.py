@@ -10,6 +10,7 @@ from collector.store.schema import finding
 from collector.vee import parameters
 from collector.vee.edit import book
 from collector.vee.edit.request import Request
+from collector.vee.inputs import DeviceFlags
 from collector.vee.parameters import Entry, Official, Parameters, Use, Which, Witness
 from shared.batch import Config
 from tests.collector.vee.test_vee_run import NAME, T0, Line, line
@@ -56,6 +57,16 @@ def test_a_new_length_acts_from_the_first_boundary_that_both_share(line: Line) -
     assert found(line, "A6") == []
     line.send(3, [130, 140])
     assert found(line, "A6") == [("E", 3, 4, None, None)]
+
+
+def test_intervals_beside_the_grid_stay_out_and_are_found(line: Line) -> None:
+    line.centre.take(line.agent.seal("intervals", replace(reads(T0, [100, 110]), start=T0 + 7)))
+    line.run()
+    with line.centre.store.read() as connection:
+        (row,) = connection.execute(select(finding).where(finding.c.rule == "A7")).all()
+        assert channels.every(connection) == []
+    assert (row.severity, row.agent) == ("E", "dc1-gw1")
+    assert row.text.endswith("intervals of 300 s from 1772460007 begin 7 s after a boundary")
 
 
 def test_an_interval_that_came_before_its_end_is_found_whenever_it_is_looked_at(line: Line) -> None:
@@ -195,6 +206,13 @@ def test_an_outage_of_two_weeks_ago_is_no_reference_for_an_estimate(
         made = versions.read(connection, number, T0, T0 + 7200, 3600)
     assert [made.methods[code] for code in made.method.tolist()] == ["ieso", "ieso"]
     assert made.values.tolist() == values
+
+
+def test_new_firmware_is_told_as_such(line: Line) -> None:
+    told(line, "settings_changed", (T0 + 350) * US, firmware=["2.1", "2.0"])
+    line.send(0, [100, 110, 120])
+    ((severity, first, stop, bits, _),) = found(line, "D5")
+    assert (severity, first, stop, bits) == ("W", 1, 2, int(DeviceFlags.FIRMWARE | DeviceFlags.CONFIGURATION))
 
 
 def test_energy_of_a_meter_that_is_out_of_use_is_suspect(line: Line) -> None:
