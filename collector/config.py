@@ -107,6 +107,35 @@ class Gateways(Strict):
         return self
 
 
+Share = Annotated[str, StringConstraints(pattern=r"^[01](\.[0-9]{1,6})?$")]
+
+
+class Gate(Strict):
+    """What a final release may lack; without a limit it may lack anything, and says so row by row."""
+
+    missing_most: int | None = Field(default=None, ge=0, description="rows without a value")
+    unobserved_most: Share | None = Field(default=None, description='part of the rows not measured, as "0.05"')
+
+
+class Schedule(Strict):
+    """One `[[schedule]]`: releases that are made when their time has come, counted in business days."""
+
+    id: Id
+    party: Id | None = None
+    points: list[Id] = Field(default=[], description="all when left out")
+    period: Literal["day", "month"] = Field(default="month", description="of the local calendar")
+    site: Id | None = Field(default=None, description="whose holidays are no business days")
+    preliminary_after: int | None = Field(default=None, ge=0, le=260, description="business days after the period")
+    final_after: int | None = Field(default=None, ge=0, le=260, description="business days after the period")
+    since: Moment = Field(description="periods that begin before it are not meant")
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.preliminary_after is None and self.final_after is None:
+            raise ValueError("set preliminary_after, final_after, or both")
+        return self
+
+
 Format = Literal["jsonl", "csv", "local-csv", "parquet", "nem12", "espi", "cim", "mscons"]
 _NEEDS = {
     "https": ("url", "secret_file"),
@@ -180,6 +209,8 @@ class Collector(Strict):
 
     market: Market = Field(default={}, description="sender and receiver as each format's market calls them")
 
+    gate: Gate = Gate()
+    schedule: list[Schedule] = Field(default=[], description="releases that are made by themselves")
     target: list[Target] = Field(default=[], description="who is handed releases")
 
     @field_validator("target")

@@ -51,7 +51,8 @@ def make(
                 go_on_without(connection, found.log, reason=reason, by=person(), now=found.clock.wall())
         with found.store.write() as connection:
             made = make(
-                connection, found.log, found.signer, request, timezone=found.config.timezone, now=found.clock.wall()
+                connection, found.log, found.signer, request, timezone=found.config.timezone, now=found.clock.wall(),
+                gate=found.config.gate,
             )  # fmt: skip
         folder = write(made, out)
         if with_evidence:

@@ -14,9 +14,11 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from collector.config import Gate
 from collector.intake import refill
 from collector.intake.log import Log
 from collector.settle import sources
+from collector.settle.gate import hold
 from collector.settle.rows import Result, results
 from collector.store.schema import release as table
 from collector.vee import calendar, parameters_log
@@ -27,6 +29,7 @@ from shared.master import PointVersion
 from shared.release import Row, instant
 from shared.status import MEASURED, Status
 
+_OPEN = Gate()
 VERSIONS = {"rules": "vee/1", "rounding": "half-even/1"}
 _MEASURED = frozenset(status.name for status in MEASURED | {Status.CALCULATED, Status.EDITED})
 
@@ -64,7 +67,9 @@ class Made:
         return [release.parse(line) for line in self.rows.decode("ascii").splitlines()]
 
 
-def make(connection: Connection, log: Log, signer: Signer, asked: Request, *, timezone: str, now: int) -> Made:
+def make(
+    connection: Connection, log: Log, signer: Signer, asked: Request, *, timezone: str, now: int, gate: Gate = _OPEN
+) -> Made:
     """Return a new release, or the standing one when nothing changed since it was made.
 
     Args:
@@ -74,9 +79,10 @@ def make(connection: Connection, log: Log, signer: Signer, asked: Request, *, ti
         asked: Period, kind, points and party.
         timezone: For people who read the manifest.
         now: Time of the record. [UTC us]
+        gate: What a final may lack.
 
     Raises:
-        ConfigError: the period, points or kind do not fit, or findings stand in the way.
+        ConfigError: the period, points or kind do not fit, findings stand in the way, or too much lacks.
     """
     _refilled(connection, log)
     draft = _draft(connection, log, asked)
@@ -85,6 +91,7 @@ def make(connection: Connection, log: Log, signer: Signer, asked: Request, *, ti
         return before
     if draft.kind != "preliminary":
         _gate(connection, rows, draft.versions, asked)
+        hold(rows, gate)
     octets = release.jsonl(rows)
     members = draft.manifest(rows, octets, _next(connection), timezone)
     manifest = release.manifest(members)
