@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from shared.errors import Malformed
+from shared import losses
+from shared.errors import ConfigError, Malformed
 from shared.formula import Formula, parse
+from shared.losses import Losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,26 @@ class PointVersion:
     parties: tuple[str, ...]
     #: What a format's market calls the point: format, then names and values; sorted.
     market: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    #: The point is what is lost of what its formula gives; None: it is what its formula gives.
+    losses: Losses | None = None
 
     @property
     def parsed(self) -> Formula:
         """Return the formula, parsed."""
         return _parsed(self.formula)
+
+    @property
+    def whole(self) -> Formula:
+        """Return all that the point is made of, as one formula: for its references, not for its value."""
+        beside = None if self.losses is None else self.losses.reactive
+        return self.parsed if beside is None else Formula(self.parsed.terms + beside.terms)
+
+    @property
+    def text(self) -> str:
+        """Return how the value comes about, as a person reads it."""
+        if self.losses is None:
+            return self.formula
+        return f"losses of {self.formula} ({', '.join(f'{name} {text}' for name, text in self.losses.texts)})"
 
     def named(self, form: str) -> dict[str, str]:
         """Return what the market of a format calls the point."""
@@ -49,6 +66,7 @@ def entry(one: PointVersion) -> dict[str, object]:
     return {
         "id": one.id, "from": one.since, "role": one.role, "formula": one.formula, "length_s": one.length,
         "quantity": one.quantity, "parties": list(one.parties), **({"market": market} if market else {}),
+        **({} if one.losses is None else {"losses": dict(one.losses.texts)}),
     }  # fmt: skip
 
 
@@ -60,15 +78,16 @@ def points(members: dict[str, Any]) -> list[PointVersion]:
     """
     try:
         return [_point(one) for one in members["points"]]
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise Malformed(f"not the body of a points record: {error}") from error
 
 
 def _point(one: dict[str, Any]) -> PointVersion:
     parties = tuple(one["parties"])
     market = names_of(one.get("market", {}))
+    lost = None if one.get("losses") is None else losses.of(one["losses"])
     return PointVersion(
-        one["id"], one["from"], one["role"], one["formula"], one["length_s"], one["quantity"], parties, market
+        one["id"], one["from"], one["role"], one["formula"], one["length_s"], one["quantity"], parties, market, lost
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from shared import envelope
 from shared.errors import Malformed, TrustError
 from shared.evidence import Evidence, Slot, Version, baseless, beyond_reach, collect, unsupported, wrong_totals
+from shared.formula import Formula
 from shared.master import PointVersion
 from shared.receipt import checkpoint
 from shared.release import COLUMNS, MANIFEST, Row, counts, instant, line, parse, root, sha256, sort, table
@@ -151,17 +152,31 @@ def recomputed(
         start: The row's begin. [UTC s]
         through: Points that lead to this one; one that leads back to them has no value.
     """
+    total, statuses, sets = _total(found, point.parsed, point, start, through)
+    if point.losses is not None:
+        beside: Fraction | None = Fraction(0)
+        if point.losses.reactive is not None:
+            beside, more, others = _total(found, point.losses.reactive, point, start, through)
+            statuses, sets = statuses + more, sets | others
+        total = None if total is None or beside is None else point.losses.energy(total, beside, point.length)
+    if total is None:
+        return None, Status.MISSING.name, sets
+    return round(total), worst(*statuses).name, sets
+
+
+def _total(
+    found: Evidence, formula: Formula, point: PointVersion, start: int, through: frozenset[str]
+) -> tuple[Fraction | None, list[Status], set[str]]:
+    """Return what a formula of a point gives, exactly, with the statuses and qualities of its terms."""
     total: Fraction | None = Fraction(0)
     statuses: list[Status] = []
     sets: set[str] = set()
-    for factor, ref in point.parsed.terms:
+    for factor, ref in formula.terms:
         value, status, qualities = _term(found, ref, start, point.length, through | {point.id})
         total = None if value is None or total is None else total + factor * value
         statuses.append(status)
         sets |= qualities
-    if total is None:
-        return None, Status.MISSING.name, sets
-    return round(total), worst(*statuses).name, sets
+    return total, statuses, sets
 
 
 def _term(
@@ -211,7 +226,7 @@ def _rests_on(found: Evidence, row: Row) -> Iterator[Slot]:
     force = found.force(row.start)
     open_ = [row.point]
     for name in open_:
-        for ref in force[name].parsed.refs if name in force else ():
+        for ref in force[name].whole.refs if name in force else ():
             if "/" in ref:
                 yield from _tiles(found, ref, row.start, row.length_s)
             elif ref not in open_:

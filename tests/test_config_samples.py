@@ -1,6 +1,7 @@
 """The samples in config/ are true: each is loaded by the program that it is for."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import date
 from importlib.resources import files
@@ -61,6 +62,15 @@ def test_the_collectors_file_is_the_one_that_init_writes() -> None:
 
 def test_the_points_are_good() -> None:
     assert [one.id for one in points.load(CONFIG / "points.toml")] == ["dc1-net", "gt1"]
+
+
+def test_the_losses_that_the_points_show_are_good(tmp_path: Path) -> None:
+    text = (CONFIG / "points.toml").read_text(encoding="utf-8")
+    head, _, shown = text.partition("# [[point]]\n")
+    opened = tmp_path / "points.toml"
+    opened.write_text(head + re.sub("^# ", "", "# [[point]]\n" + shown, flags=re.MULTILINE), encoding="utf-8")
+    (lost,) = [one for one in points.load(opened) if one.losses is not None]
+    assert (lost.id, lost.quantity) == ("gt1-losses", "energy_active_export")
 
 
 def test_the_meters_are_good() -> None:

@@ -42,7 +42,7 @@ def show(file: Path, *, as_json: bool) -> None:
 
     with parts(file) as found, found.store.read() as connection:
         standing = sources.points(connection, found.log.size(connection))
-    lines = [f"{one.id:20} from {instant(one.since)} every {one.length} s: {one.formula}" for one in standing.versions]
+    lines = [f"{one.id:20} from {instant(one.since)} every {one.length} s: {one.text}" for one in standing.versions]
     members = master.body(standing.versions) | {"position": standing.position}
     say(members, "\n".join(lines) or "no points are loaded", as_json=as_json)
 

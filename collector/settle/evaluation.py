@@ -6,7 +6,7 @@ points takes their rounded values, so that anyone can redo it from the released 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
 from math import lcm
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from collector.vee.series import HAS_VALUE, Bools, Codes, Ints
 from shared.errors import ConfigError
 from shared.formula import Formula
+from shared.master import PointVersion
 from shared.quantity import INT64_MAX
 from shared.status import WORST_LAST, Status
 
@@ -110,6 +111,38 @@ def evaluate(formula: Formula, terms: Mapping[str, Term]) -> Evaluated:
         denominator=denominator,
         sets=np.bitwise_or.reduce(np.where(valid, np.left_shift(1, status.astype(np.uint16)), 0).astype(np.uint16)),
     )
+
+
+def evaluate_point(point: PointVersion, terms: Mapping[str, Term]) -> Evaluated:
+    """Return a point over all intervals: what its formula gives, or what is lost of that.
+
+    Raises:
+        ValueError: as `evaluate`.
+    """
+    whole, losses = evaluate(point.whole, terms), point.losses
+    if losses is None:
+        return whole
+    active = evaluate(point.parsed, terms).exact()
+    nothing: list[Fraction | None] = [Fraction(0)] * len(active)
+    reactive = nothing if losses.reactive is None else evaluate(losses.reactive, terms).exact()
+    lost = [
+        None if one is None or beside is None else losses.energy(one, beside, point.length)
+        for one, beside in zip(active, reactive, strict=True)
+    ]
+    return _with(whole, lost)
+
+
+def _with(whole: Evaluated, exact: list[Fraction | None]) -> Evaluated:
+    """Return an evaluated formula with other values."""
+    denominator = lcm(*(one.denominator for one in exact if one is not None))
+    numerators = np.array([0 if one is None else int(one * denominator) for one in exact], dtype=object)
+    values, fits = _half_even(numerators, denominator)
+    known = np.array([one is not None for one in exact], dtype=np.bool_) & fits
+    return replace(
+        whole, values=np.where(known, values, 0), known=known, partial=whole.partial | ~known,
+        status=np.where(known, whole.status, Status.MISSING).astype(np.uint8), numerators=numerators,
+        denominator=denominator,
+    )  # fmt: skip
 
 
 def _valid(term: Term) -> Bools:

@@ -44,7 +44,7 @@ def handed(connection: Connection, made: Made, kind: str, ends: Mapping[str, str
         rows=made.parsed,
         names={point: {"role": holding[point].role} | holding[point].named(kind) for point in points},
         ends=ends,
-        virtual=frozenset(point for point in points if len(holding[point].parsed.refs) > 1),
+        virtual=frozenset(point for point in points if _is_virtual(holding[point])),
         supersedes=manifest["supersedes"],
     )
 
@@ -86,3 +86,8 @@ def export(connection: Connection, made: Made, kind: str, out: Path, ends: Mappi
     except OSError as error:
         raise StoreError(f"{target}: {error.strerror}") from error
     return target
+
+
+def _is_virtual(point: PointVersion) -> bool:
+    """Return whether a point is computed, and no meter's channel alone."""
+    return len(point.whole.refs) > 1 or point.losses is not None

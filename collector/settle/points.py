@@ -12,9 +12,10 @@ from pydantic import BaseModel, Field, field_validator
 
 from collector.config import Id, Market, Moment, Strict, keys_of
 from collector.settle.evaluation import evaluation_order
-from shared import master, places
+from shared import losses, master, places
 from shared.errors import ConfigError
 from shared.formula import Formula, parse
+from shared.losses import Losses
 from shared.master import PointVersion, in_force, names_of
 from shared.places import Document
 from shared.places import Path as Keys
@@ -34,6 +35,9 @@ class PointEntry(Strict):
     length_s: Annotated[int, Field(ge=1, le=3600)] = 900
     quantity: str | None = Field(default=None, description="what the result is; taken from the formula when left out")
     parties: list[Id] = Field(default=[], description="who may see it; everybody when left out")
+    losses: dict[str, str] | None = Field(
+        default=None, description=f"the point is what is lost of its formula: {', '.join(losses.KEYS)}"
+    )
     market: Market = Field(default={}, description="what each format's market calls it")
 
     @field_validator("length_s")
@@ -79,15 +83,39 @@ def _version(document: Document, at: int, entry: PointEntry, complaints: list[st
         quantity = entry.quantity or _quantity(parse(entry.formula))
         if quantity not in QUANTITIES:
             raise ConfigError(f"no quantity {quantity!r}")
+        lost = None if entry.losses is None else _losses(entry, quantity)
     except ConfigError as error:
-        key = "quantity" if "quantity" in str(error) and entry.quantity else "formula"
+        key = _blamed(entry, str(error))
         complaints.append(f'{document.place(("point", at, key))}: point "{entry.id}": {error}')
         return None
     since = int(entry.from_.astimezone(UTC).timestamp())
     parties = tuple(sorted(entry.parties))
     return PointVersion(
-        entry.id, since, entry.role, entry.formula, entry.length_s, quantity, parties, names_of(entry.market)
+        entry.id, since, entry.role, entry.formula, entry.length_s, quantity, parties, names_of(entry.market),
+        lost,
     )  # fmt: skip
+
+
+def _blamed(entry: PointEntry, error: str) -> str:
+    """Return the key that an error is about."""
+    if error.startswith("losses"):
+        return "losses"
+    return "quantity" if "quantity" in error and entry.quantity else "formula"
+
+
+def _losses(entry: PointEntry, quantity: str) -> Losses:
+    """Return the losses of a point; what passes must be active energy, and reactive energy beside it."""
+    found = losses.of(entry.losses or {})
+    beside = () if found.reactive is None else found.reactive.refs
+    for refs, unit in ((parse(entry.formula).refs, "mWh"), (beside, "mvarh")):
+        for ref in refs:
+            if "/" in ref and QUANTITIES[ref.rpartition(".")[2]].unit != unit:
+                raise ConfigError(
+                    f"losses: {ref} does not count {unit}; losses are of active energy, reactive beside it"
+                )
+    if QUANTITIES[quantity].unit != "mWh":
+        raise ConfigError(f"losses: they are active energy, and quantity says {quantity}")
+    return found
 
 
 def _quantity(formula: Formula) -> str:
@@ -109,7 +137,7 @@ def _doubles(found: Sequence[PointVersion], path: Path) -> None:
 
 def _circles(found: Sequence[PointVersion]) -> None:
     for since in sorted({one.since for one in found}):
-        evaluation_order({one.id: one.parsed for one in in_force(found, since).values()})
+        evaluation_order({one.id: one.whole for one in in_force(found, since).values()})
 
 
 def diff(old: Sequence[PointVersion], new: Sequence[PointVersion]) -> list[str]:
@@ -124,8 +152,8 @@ def diff(old: Sequence[PointVersion], new: Sequence[PointVersion]) -> list[str]:
         if was and becomes and was.formula == becomes.formula:
             lines.append(f"~ {key[0]} from {instant(key[1])}: {_changed(was, becomes)}")
             continue
-        lines += [f"- {key[0]} from {instant(key[1])}: {was.formula}"] if was else []
-        lines += [f"+ {key[0]} from {instant(key[1])}: {becomes.formula}"] if becomes else []
+        lines += [f"- {key[0]} from {instant(key[1])}: {was.text}"] if was else []
+        lines += [f"+ {key[0]} from {instant(key[1])}: {becomes.text}"] if becomes else []
     return lines
 
 

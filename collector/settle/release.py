@@ -157,7 +157,7 @@ class _Draft:
             "counts": release.counts(rows),
             "expected": len(rows),
             "unobserved_fraction": release.fraction(unobserved, len(rows)),
-            "versions": VERSIONS | software | positions,
+            "versions": VERSIONS | software | positions | self._losses(),
             "merkle_root": release.root(octets),
             "rows_sha256": release.sha256(octets),
             "supersedes": before.id if before else None,
@@ -165,6 +165,11 @@ class _Draft:
             "checkpoint": log.checkpoint(self.connection, self.position).text(),
             "consistency": _consistency(self.connection, log, self.asked.party, self.position),
         }
+
+    def _losses(self) -> dict[str, str]:
+        """Return by which rule losses are computed, where the release rests on any."""
+        rest = sources.rest_on(self.versions, {"points": self.wanted})
+        return {"losses": "rated-voltage/1"} if any(one.losses and one.id in rest for one in self.versions) else {}
 
 
 def _placed(position: int) -> int | str:
@@ -253,7 +258,7 @@ def _refilled(connection: Connection, log: Log) -> None:
 
 
 def _gate(connection: Connection, rows: Sequence[Row], versions: Sequence[PointVersion], asked: Request) -> None:
-    refs = {ref for one in versions for ref in one.parsed.refs if "/" in ref and one.id in {row.point for row in rows}}
+    refs = {ref for one in versions for ref in one.whole.refs if "/" in ref and one.id in {row.point for row in rows}}
     blocking = sources.blocking(connection, refs, asked.start, asked.stop)
     if blocking:
         listed = "\n".join(f"  {line}" for line in blocking[:20])

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.settle.evaluation import Evaluated, Term, evaluate, evaluation_order
+from collector.settle.evaluation import Evaluated, Term, evaluate_point, evaluation_order
 from collector.vee import grids
 from collector.vee.series import HAS_VALUE, Codes, Ints
 from shared.master import PointVersion, in_force
@@ -133,7 +133,7 @@ def results(
         span: The period. [UTC s]
     """
     force = in_force(versions, span.start)
-    order = evaluation_order({one.id: one.parsed for one in force.values()})
+    order = evaluation_order({one.id: one.whole for one in force.values()})
     needed = _needed(force, wanted)
     found: dict[str, Result] = {}
     for name in order:
@@ -148,7 +148,7 @@ def _needed(force: Mapping[str, PointVersion], wanted: Sequence[str]) -> set[str
         name = open_.pop()
         if name not in needed:
             needed.add(name)
-            open_ += [ref for ref in force[name].parsed.refs if "/" not in ref]
+            open_ += [ref for ref in force[name].whole.refs if "/" not in ref]
     return needed
 
 
@@ -157,13 +157,13 @@ def _result(
 ) -> Result:
     count = len(span) // point.length
     parts = {}
-    for ref in point.parsed.refs:
+    for ref in point.whole.refs:
         if "/" in ref:
             fitting = [one for length, one in sorted(channels.get(ref, {}).items()) if point.length % length == 0]
             parts[ref] = _nearest([summed(one, count, point.length) for one in fitting], count)
         else:
             parts[ref] = _as_part(found[ref], point.length)
-    evaluated = evaluate(point.parsed, {ref: part.term for ref, part in parts.items()})
+    evaluated = evaluate_point(point, {ref: part.term for ref, part in parts.items()})
     return Result(point=point, start=span.start, evaluated=evaluated, summed=_together(evaluated, [*parts.values()]))
 
 

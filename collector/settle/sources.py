@@ -85,7 +85,7 @@ def channels_of(versions: Iterable[PointVersion], wanted: Iterable[str], at: int
         if name in seen or name not in force:
             continue
         seen.add(name)
-        for ref in force[name].parsed.refs:
+        for ref in force[name].whole.refs:
             if "/" in ref:
                 found.add(ref)
             else:
@@ -100,7 +100,7 @@ def rest_on(versions: Sequence[PointVersion], manifest: Any) -> set[str]:  # noq
         name = open_.pop()
         if name not in found:
             found.add(name)
-            own = [one.parsed.refs for one in versions if one.id == name]
+            own = [one.whole.refs for one in versions if one.id == name]
             open_ += [ref for refs in own for ref in refs if "/" not in ref]
     return found
 

@@ -68,7 +68,7 @@ def _channels(points: list[PointVersion], wanted: list[str], at: int) -> set[str
         name = open_.pop()
         if name not in seen:
             seen.add(name)
-            open_ += force[name].parsed.refs if name in force else ()
+            open_ += force[name].whole.refs if name in force else ()
     return {name for name in seen if "/" in name}
 
 

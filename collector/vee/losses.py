@@ -1,6 +1,8 @@
 """Losses between where a meter stands and where energy is settled: of a transformer and of a line, by interval. Pure.
 
-Gross and compensated energies are kept apart: nothing here knows a channel, and who adds losses twice has called twice.
+From measured voltages and currents, for whoever looks at a plant; what is settled is `shared.losses`, exact and from
+registers alone. Gross and compensated energies are kept apart: nothing here knows a channel, and who adds losses twice
+has called twice.
 Sources: iron losses follow (V/Vr)^2, copper losses (I/Ir)^2, iron vars (V/Vr)^4, copper vars (I/Ir)^2 (MAXsys Elite;
 the fourth power is a secondary source); vee.md section 7.
 """

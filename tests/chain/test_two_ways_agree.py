@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from collector.settle.rows import Channel, results
 from collector.vee.series import HAS_VALUE
+from shared import losses
 from shared.evidence import Evidence, Version
 from shared.master import PointVersion
 from shared.status import Flags, Status
@@ -25,7 +26,13 @@ FORMULAS = (
     (("p", 900, f"{CHANNELS[0]} - 0.97 * {CHANNELS[1]}"), ("q", 900, "0.5 * p - 0.333 * p")),
     (("p", 300, f"0.5 * {CHANNELS[1]}"), ("q", 300, f"p + {CHANNELS[0]} - p"), ("r", 300, "q - 0.125 * p")),
     (("p", 1800, f"{CHANNELS[0]} + {CHANNELS[1]}"), ("q", 1800, "-1.5 * p"), ("r", 900, CHANNELS[1])),
+    (("t", 900, f"0.5 * {CHANNELS[0]}"), ("q", 900, f"{CHANNELS[0]} - t"), ("u", 900, "q")),
 )
+#: Of the points of these names.
+LOSSES = {
+    "t": losses.of({"no_load_W": "0.0013", "load_W": "21.5", "rated_VA": "2500", "reactive": CHANNELS[1]}),
+    "u": losses.of({"resistance_ohm": "0.37", "voltage_V": "10000"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,10 @@ def grids(draw: st.DrawFn) -> list[Grid]:
 def test_rows_and_verify_give_the_same_on_any_versions(
     found: list[Grid], formulas: tuple[tuple[str, int, str], ...]
 ) -> None:
-    points = [PointVersion(name, 0, "load", text, length, "energy_active_net", ()) for name, length, text in formulas]
+    points = [
+        PointVersion(name, 0, "load", text, length, "energy_active_net", (), (), LOSSES.get(name))
+        for name, length, text in formulas
+    ]
     channels: dict[str, dict[int, Channel]] = {}
     evidence = Evidence(points=points)
     for grid in found:

@@ -23,6 +23,7 @@ class Point(Answer):
     quantity: str
     parties: list[str]
     market: dict[str, dict[str, str]]
+    losses: dict[str, str] | None  # the point is what is lost of its formula
     in_force: bool
 
 
@@ -45,7 +46,8 @@ def points(office: Office, at: Time = None, as_of: Time = None) -> Points:
         Point(
             id=one.id, since=instant(one.since), role=one.role, formula=one.formula, length_s=one.length,
             quantity=one.quantity, parties=list(one.parties),
-            market={form: dict(names) for form, names in one.market}, in_force=holding.get(one.id) == one,
+            market={form: dict(names) for form, names in one.market},
+            losses=None if one.losses is None else dict(one.losses.texts), in_force=holding.get(one.id) == one,
         )
         for one in found.versions
     ]  # fmt: skip
