@@ -18,6 +18,7 @@ from collector.office.app import create
 from collector.parts import Parts, opened
 from collector.series import early
 from collector.serve import PARTS, Worker, api, inlet, leave_on_signal, listen, without_api
+from collector.settle.scheduled import Scheduled
 from collector.vee.quiet import Quiet
 from collector.vee.run import catch_up
 from shared.clock import Clock
@@ -25,6 +26,7 @@ from shared.log import Log as Events
 
 events = Events(__name__)
 _LOOK_EVERY = 30.0  # for gateways that have fallen silent [s]
+_SCHEDULE_EVERY = 60.0  # [s]
 _DELIVER_EVERY = 5.0  # [s]
 _QUIET_EVERY = 60.0  # for points and gateways that are quiet so long that it is a finding [s]
 
@@ -44,6 +46,8 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         quiet = Worker("quiet", Quiet(parts.store, parts.log, parts.clock).look, _QUIET_EVERY)
         handing = Worker("deliver", _deliveries(parts), _DELIVER_EVERY) if config.target else None
         carrying = stack.enter_context(handing.running()) if handing and "deliver" in parts_on else None
+        by_calendar = Worker("schedule", _scheduled(parts), _SCHEDULE_EVERY) if config.schedule else None
+        making = stack.enter_context(by_calendar.running()) if by_calendar and "vee" in parts_on else None
         watching = stack.enter_context(watch.running()) if "inlet" in parts_on else None
         judging = stack.enter_context(work.running()) if "vee" in parts_on else None
         listening = stack.enter_context(quiet.running()) if "vee" in parts_on else None
@@ -51,7 +55,7 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         counters = taking.counters if taking is not None else None
         door = stack.enter_context(_door(parts, counters)) if "api" in parts_on else None
         stack.enter_context(_broker_files(parts))
-        running = [one for one in (taking, judging, listening, carrying, watching, door) if one is not None]
+        running = [one for one in (taking, judging, listening, making, carrying, watching, door) if one is not None]
 
         def faults() -> BaseException | None:
             return next((one.fault for one in running if one.fault is not None), None)
@@ -62,6 +66,11 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         else:
             asyncio.run(api(create(parts, counters=counters), sock, faults))
         events.info("collector_stopped", collector=config.id)
+
+
+def _scheduled(parts: Parts) -> Callable[[], object]:
+    """Return what makes releases when they are due."""
+    return Scheduled(parts.store, parts.log, parts.clock, parts.signer, parts.config).look
 
 
 def _deliveries(parts: Parts) -> Callable[[], object]:

@@ -37,23 +37,16 @@ def make(
     """Make a release and print its folder; a final that differs from an earlier one is a correction."""
     from collector.intake.refill import go_on_without
     from collector.settle.folder import evidence, write
-    from collector.settle.release import Request, make
-    from collector.settle.renewal import renew
-    from collector.vee.run import catch_up
+    from collector.settle.making import made as make
+    from collector.settle.release import Request
 
     wanted = tuple(name.strip() for name in asked["names"].split(",") if name.strip())
     request = Request(asked["start"], asked["stop"], asked["kind"], wanted, asked["party"])
     with parts(file) as found:
-        catch_up(found.store, found.log, found.clock)
-        renew(found.store, found.log, found.clock, request)
         if reason is not None:
             with found.store.write() as connection:
                 go_on_without(connection, found.log, reason=reason, by=person(), now=found.clock.wall())
-        with found.store.write() as connection:
-            made = make(
-                connection, found.log, found.signer, request, timezone=found.config.timezone, now=found.clock.wall(),
-                gate=found.config.gate,
-            )  # fmt: skip
+        made = make(found.store, found.log, found.clock, found.signer, found.config, request)
         folder = write(made, out)
         if with_evidence:
             with found.store.read() as connection:
@@ -61,6 +54,27 @@ def make(
                     connection, found.log, made, found.signer.verifier, folder, found.config.disclosure
                 )  # fmt: skip
     say({"release_id": made.id, "kind": made.kind, "path": str(folder)}, str(folder), as_json=as_json)
+
+
+@release.command()
+@takes()
+@as_json
+def due(file: Path, *, as_json: bool) -> None:
+    """Say which releases of [[schedule]] are due and not made; exit 1 when any are."""
+    from collector.settle.scheduled import Scheduled
+    from shared.release import instant
+
+    with parts(file) as found:
+        scheduled = Scheduled(found.store, found.log, found.clock, found.signer, found.config)
+        waiting = [one for schedule in found.config.schedule for one in scheduled.waiting(schedule)]
+    rows = [
+        {"schedule": one.schedule, "kind": one.kind, "from": instant(one.start), "to": instant(one.stop),
+         "since": instant(one.at)}
+        for one in waiting
+    ]  # fmt: skip
+    lines = [f"{row['schedule']:16} {row['kind']:11} {row['from']} to {row['to']}, due {row['since']}" for row in rows]
+    say({"due": rows}, "\n".join(lines) or "nothing is due", as_json=as_json)
+    sys.exit(1 if rows else 0)
 
 
 @release.command("list")

@@ -4,9 +4,16 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from collector.config import Schedule
+from collector.config import Collector, Gate, Schedule
+from collector.settle.release import listed
 from collector.settle.schedule import business_days, due
+from collector.settle.scheduled import Scheduled
+from collector.store.engine import Store
+from collector.store.schema import finding
 from shared.release import instant
+from tests.collector.conftest import Centre
+from tests.collector.settle.test_settle_release import GT1, Office
+from tests.collector.vee.test_vee_run import T0
 
 MAY_DAY = date(2026, 5, 1)  # a Friday
 
@@ -64,3 +71,31 @@ def test_what_is_due_comes_oldest_first() -> None:
 def test_a_schedule_without_a_day_is_refused() -> None:
     with pytest.raises(ValueError, match="set preliminary_after, final_after, or both"):
         schedule(final_after=None)
+
+
+def test_what_is_due_is_made_once_and_what_stands_in_its_way_is_a_finding(store: Store) -> None:
+    office = Office(Centre(store))
+    office.points(GT1)
+    office.send(0, [100, 110, 125, 140])
+    centre = office.centre
+    day = {"id": "daily", "since": datetime.fromtimestamp(T0 // 86_400 * 86_400, UTC), "period": "day"}
+    text = {"schema": 1, "id": "central", "mqtt": {"embedded": True}, "gate": {"missing_most": 0}}
+    config = Collector.model_validate(text | {"schedule": [day | {"preliminary_after": 0, "final_after": 1}]})
+    scheduled = Scheduled(store, centre.log, centre.clock, centre.signer, config)
+    centre.clock.advance(2 * 86_400)  # Monday's data; Tuesday is over
+
+    def told() -> list[str]:
+        with store.read() as connection:
+            rows = connection.execute(finding.select().where(finding.c.rule == "schedule"))
+            return [row.text for row in rows if row.resolved_position is None]
+
+    assert scheduled.look() == 2  # the preliminary ones; the final lacks rows
+    assert scheduled.look() == 0
+    (said,) = told()
+    assert said.startswith("schedule daily: the final release of 2026-03-02T00:00:00Z cannot be made: 95 of 96 rows")
+    assert [one.kind for one in scheduled.waiting(config.schedule[0])] == ["final"]
+    open_gate = config.model_copy(update={"gate": Gate()})
+    assert Scheduled(store, centre.log, centre.clock, centre.signer, open_gate).look() == 1
+    assert told() == []
+    with store.read() as connection:
+        assert [row["kind"] for row in listed(connection)] == ["final", "preliminary", "preliminary"]

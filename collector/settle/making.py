@@ -1,0 +1,25 @@
+"""How a release comes about: what has arrived is validated, a final's estimates are made anew, then it is made."""
+
+from collector.config import Collector
+from collector.intake.log import Log
+from collector.settle.release import Made, Request, make
+from collector.settle.renewal import renew
+from collector.store.engine import Store
+from collector.vee.run import catch_up
+from shared.clock import Clock
+from shared.keys import Signer
+
+
+def made(store: Store, log: Log, clock: Clock, signer: Signer, config: Collector, asked: Request) -> Made:
+    """Return a release of all that is in the log by now.
+
+    Raises:
+        ConfigError: the period, points or kind do not fit, findings stand in the way, or too much lacks.
+        StoreError: the database refuses.
+    """
+    catch_up(store, log, clock)
+    renew(store, log, clock, asked)
+    with store.write() as connection:
+        return make(
+            connection, log, signer, asked, timezone=config.timezone, now=clock.wall(), gate=config.gate
+        )  # fmt: skip
