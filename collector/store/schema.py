@@ -337,6 +337,7 @@ method = Table(
     Column("name", Text, nullable=False, unique=True),
 )
 
+_OPEN = text("resolved_position IS NULL")
 finding = Table(
     "finding",
     metadata,
@@ -356,6 +357,7 @@ finding = Table(
     Column("rules_position", BigInteger),  # of the `rules` record that was in force; -1: the defaults
     Column("position", BigInteger, nullable=False, index=True),  # from where on it holds
     Column("resolved_position", BigInteger),
+    Index("finding_open_ix", "made_by", "rule", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 event = Table(

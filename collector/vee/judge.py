@@ -130,6 +130,7 @@ class _View:
         return Series(
             start=seen.start, length=seen.length, values=verdict.values.copy(), status=verdict.status.copy(),
             timezone=self.policy.timezone, kind=self.kind, rated_power=self.policy.rated_power,
+            rated_current=self.policy.rated_current,
             registers=seen.registers, registers_known=known, step=seen.step,
         )  # fmt: skip
 

@@ -23,6 +23,7 @@ class Policy:
 
     role: str = "load"
     rated_power: int | None = None  # [mW]
+    rated_current: int | None = None  # of the transformers' primary side [mA]
     timezone: str = "UTC"
     disclosure: str = "default"  # group of parties that may see it
     serials: tuple[str, ...] = ()  # that were ever configured, the newest last
@@ -100,8 +101,9 @@ def _meters(payload: Mapping[str, Any]) -> dict[tuple[str, str], Policy]:
     known = [one for one in meters if isinstance(one, dict)]
     return {
         (payload["site"], str(one.get("id"))): Policy(
-            str(one.get("role")), _milliwatts(one.get("max_power_kW")), timezone, str(one.get("disclosure", "default")),
-            (str(one["serial"]),) if one.get("serial") else (), _seconds(one.get("poll_s")),
+            str(one.get("role")), _counts(one.get("max_power_kW"), 1_000_000), _counts(one.get("ct_primary_A"), 1000),
+            timezone, str(one.get("disclosure", "default")), (str(one["serial"]),) if one.get("serial") else (),
+            _seconds(one.get("poll_s")),
         )
         for one in known
     }  # fmt: skip
@@ -111,8 +113,9 @@ def _seconds(told: object) -> int | None:
     return told if isinstance(told, int) and told > 0 else None
 
 
-def _milliwatts(text: object) -> int | None:
+def _counts(text: object, worth: int) -> int | None:
+    """Return what a site file says in a unit that is worth so many counts."""
     try:
-        return None if text is None else int(Decimal(str(text)) * 1_000_000)
+        return None if text is None else int(Decimal(str(text)) * worth)
     except (InvalidOperation, ValueError):
         return None

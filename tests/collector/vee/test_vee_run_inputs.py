@@ -208,6 +208,16 @@ def test_an_outage_of_two_weeks_ago_is_no_reference_for_an_estimate(
     assert made.values.tolist() == values
 
 
+def test_a_phase_without_current_is_found_where_the_transformers_are_known(line: Line) -> None:
+    """400 A on the primary side: beside 81 A in the others none is a fault, beside 80 it may be a small load."""
+    amps = {f"current_l{phase}_mean": ((81_000, 80_000) if phase < 3 else (0, 0)) for phase in (1, 2, 3)}
+    line.send(0, [100, 110, 120], stats=amps)
+    assert found(line, "D6") == []
+    configure(line, ct_primary_A="400.0")
+    line.send(2, [120, 130, 140], stats=amps)
+    assert [one for one in found(line, "D6") if one[1] >= 2] == [("E", 2, 3, 0, 81_000)]
+
+
 def test_new_firmware_is_told_as_such(line: Line) -> None:
     told(line, "settings_changed", (T0 + 350) * US, firmware=["2.1", "2.0"])
     line.send(0, [100, 110, 120])
