@@ -17,17 +17,18 @@ from sqlalchemy import Connection, delete, insert, select
 from collector.intake import adopt
 from collector.intake.authentic import printable
 from collector.intake.log import Entry
-from collector.series import anchors, blocks, events, factors, findings, labels, meters, raw, retimed, seams, suspects
+from collector.series import anchors, blocks, factors, findings, labels, meters, raw, retimed, suspects
 from collector.series import early as wait
 from collector.series.channels import RANKS, Numbers
 from collector.series.early import Early
 from collector.series.findings import Found
 from collector.series.overtaken import BEHIND, Overtaken
 from collector.series.raw import Tails
-from collector.store.schema import event, finding, ledger, ledger_bytes, raw_segment, seam, stat_segment, unsure
+from collector.series.told import Told
+from collector.store.schema import finding, ledger, ledger_bytes, raw_segment, stat_segment, unsure
 from shared import batch as batches
 from shared import envelope, factor, record, retiming, rotation
-from shared.batch import Batch, Event, Gap, KeyRotate
+from shared.batch import Batch, KeyRotate
 from shared.errors import Malformed, OffGrid, TrustError
 from shared.factor import Correction
 from shared.intervals import Block, Intervals
@@ -74,8 +75,8 @@ class Projection:
         self.numbers, self.meters = Numbers(connection), meters.Table(connection)
         self.registers, self.statistics = Tails(connection, raw_segment), Tails(connection, stat_segment)
         self.overtaken, self.early = Overtaken(connection), Early(connection)
+        self.told = Told(connection, self.numbers)
         self._found: list[Found] = []
-        self._events: list[dict[str, object]] = []
         boots = connection.execute(select(unsure.c.agent, unsure.c.boot).distinct())
         self._factors: list[Correction] | None = None
         self._unsure = {(row.agent, row.boot) for row in boots}
@@ -119,8 +120,8 @@ class Projection:
             elif isinstance(found.body, KeyRotate):
                 self._hand_over(entry, found, found.body)
             elif isinstance(found.body, tuple):
-                self._events += [events.row(found, entry.position, one) for one in found.body]
-                self._seams(found, entry.position, found.body)
+                self._doubt(entry, found, only)
+                self.told.take(found, entry.position, found.body)
         except OffGrid as error:
             self._find(entry, "A7", "E", f"batch {entry.seq} stays out of the series: {printable(str(error))}")
         except Malformed as error:
@@ -145,22 +146,6 @@ class Projection:
             text = f"batch {entry.seq} hands over to a key that has not proved itself: {printable(str(error))}"
             self._find(entry, "A1", "E", text)
 
-    def _seams(self, batch: Batch, position: int, body: Sequence[Event | Gap]) -> None:
-        """Note the reads on either side of where a register ended."""
-        for one in body:
-            if not isinstance(one, Event) or one.event not in seams.EVENTS or one.meter is None:
-                continue
-            if not batches.NAME.match(one.meter):
-                continue
-            for name, last_at, last, first_at, first in seams.of_event(one.detail):
-                number = self.numbers.channel(batch.site, one.meter, name)
-                places = {
-                    "last_at": events.fitting(events.wall(batch, last_at)),
-                    "first_at": events.fitting(events.wall(batch, first_at)),
-                }
-                row = {"channel_id": number, "position": position, "last": last, "first": first, **places}
-                self.connection.execute(insert(seam).values(**row))
-
     def _intervals(self, entry: Entry, batch: Batch, body: Intervals, since: int, only: str | None) -> None:
         stop = body.start + body.n * body.length
         if stop > INT64_MAX // 1_000_000 or body.start < 0:
@@ -173,10 +158,7 @@ class Projection:
             if later is not None and retiming.off(body, later[1]) is not None:
                 self._place(self._taken(entry, batch, body, since), only, later[1])
                 return
-        if by is None and only is None:
-            row = {"position": entry.position, "agent": batch.agent, "boot": batch.boot}
-            self.connection.execute(insert(unsure).values(**row))
-            self._unsure.add((batch.agent, batch.boot))
+        self._doubt(entry, batch, only)
         if by is None and body.start < SENSIBLE:
             text = f"batch {entry.seq} was sealed by a clock that knew no time; it waits for an anchor of its boot"
             self._find(entry, "A8", "W", text, start=body.start, stop=stop)
@@ -184,6 +166,13 @@ class Projection:
         if self.early.waits(entry.position) if only else self._comes_early(entry, batch, body):
             return
         self._place(self._taken(entry, batch, body, since), only)
+
+    def _doubt(self, entry: Entry, batch: Batch, only: str | None) -> None:
+        """Note a batch whose times a later anchor of its boot may move."""
+        if retiming.anchor(batch.clock) is None and only is None:
+            row = {"position": entry.position, "agent": batch.agent, "boot": batch.boot}
+            self.connection.execute(insert(unsure).values(**row))
+            self._unsure.add((batch.agent, batch.boot))
 
     def _comes_early(self, entry: Entry, batch: Batch, body: Intervals) -> bool:
         """Return whether a batch waits because it is labelled in the future; the first of its agent is a finding."""
@@ -248,11 +237,14 @@ class Projection:
         self.connection.execute(delete(unsure).where(own))
         findings.settle(self.connection, "A8", MADE_BY, places, since)
         moved = []
-        for place in places:
-            for old, found, body in self._again(place):
-                if retiming.off(body, by) is not None:
-                    self._move(self._taken(old, found, body, since), by)
-                    moved.append(place)
+        for old, found in (one for place in places for one in self._decoded(place)):
+            body = found.body
+            if isinstance(body, tuple):
+                with contextlib.suppress(Malformed):  # which was a finding when it came
+                    self.told.again(found, old.position, body, by)
+            elif isinstance(body, Intervals) and retiming.off(body, by) is not None:
+                self._move(self._taken(old, found, body, since), by)
+                moved.append(old.position)
         self._waits_no_longer(batch.agent, moved, since)
 
     def _move(self, one: _Taken, by: Anchor) -> None:
@@ -387,9 +379,7 @@ class Projection:
         self.registers.write()
         self.statistics.write()
         self._flush()
-        if self._events:
-            self.connection.execute(insert(event), self._events)
-            self._events = []
+        self.told.write()
 
 
 def _own_anchor(batch: Batch, body: Intervals) -> Anchor | None:
