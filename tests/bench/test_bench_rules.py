@@ -6,20 +6,18 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from collector.vee import Block, Series, findings, stacked, validate_block
-from shared.status import Status
 from tests.bench.pairs import reached, show
+from tests.bench.thirty_days import SLOTS, load
 from tests.oracle.base import Found
 from tests.oracle.judge import judged
 from tests.oracle.world import world
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 CHANNELS = int(os.environ.get("WATTSEAL_BENCH_CHANNELS", "10000"))
-ROWS, SLOTS, LENGTH, START = 100, 2880, 900, 1_772_409_600  # 2026-03-02T00:00:00Z
-RATED = 5_000_000_000  # [mW]
+ROWS = 100
 #: performance.md G: gap, range, zero run, spike, register sum.
 FIVE = ("C1", "E2", "E4", "F1", "G2")
 DISTINCT = 4  # blocks that are made; each is looked at again until all channels are done
@@ -27,23 +25,11 @@ ORACLE_ROWS = 12
 
 
 def _plain(number: int) -> Series:
-    """Return a load of thirty days: 0.5 % of gaps, a lost day in each tenth, a fault of each kind in each twentieth."""
-    chance = np.random.default_rng(number)
-    phase = np.arange(SLOTS) * 2 * np.pi / 96
-    values = (10**9 * (1 + 0.3 * np.sin(phase + number)) + chance.normal(0, 2e7, SLOTS)).astype(np.int64)
-    lacking = chance.random(SLOTS) < 0.005
-    if number % 10 == 0:
-        lacking[960:1056] = True
-    registers = np.concatenate([[0], values.cumsum()])
-    known = np.ones(SLOTS + 1, np.bool_)
-    known[1:][lacking] = False
-    if number % 20 == 0:
-        values[100], values[200:220], values[300] = 10 * values[100], 0, values[300] + 10**7
-    return Series(
-        start=START, length=LENGTH, values=np.where(lacking, 0, values),
-        status=np.where(lacking, Status.MISSING, Status.RAW).astype(np.uint8), timezone="America/Chicago", kind="load",
-        rated_power=RATED, registers=registers, registers_known=known, step=1000,
-    )  # fmt: skip
+    return load(number, faults=True)
+
+
+def _dirty(number: int) -> Series:
+    return world(number, days=30, dirt=0.0005)
 
 
 def _ours(blocks: Sequence[Block], rules: Sequence[str] | None) -> tuple[list[float], int]:
@@ -71,7 +57,7 @@ def _same(block: Block, rows: int, rules: Sequence[str] | None, theirs: Sequence
 @pytest.mark.parametrize(("name", "rules", "goal"), [("five rules", FIVE, 20.0), ("every rule", None, 1.0)])
 def test_rules_over_ten_thousand_channels(name: str, rules: Sequence[str] | None, goal: float) -> None:
     """Measure CPU of both on the same channels; equality is the gate, the generator is not timed."""
-    make = _plain if rules else lambda number: world(number, days=30, dirt=0.0005)
+    make = _plain if rules else _dirty
     made = [[make(block * ROWS + row) for row in range(ROWS)] for block in range(DISTINCT)]
     blocks = [stacked(one) for one in made]
     theirs, found = _oracle(made[0][:ORACLE_ROWS], rules)
