@@ -1,6 +1,6 @@
 """Losses between where a meter stands and where energy is settled, by interval, from the energies alone. Pure.
 
-Rules of this file: exact fractions, the caller rounds once, half-even; the voltage counts as rated, because no register
+Rules of this file: exact fractions, the caller rounds once; the voltage counts as rated, because no register
 tells it; energies of a row give its mean power, so a shorter row says more. Losses are a point of their own beside the
 raw one: adding or subtracting them is a formula, and whoever adds them twice has written so.
 

@@ -2,17 +2,21 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from shared import envelope
 from shared.errors import Malformed, TrustError
 from shared.evidence import Evidence, Slot, Version, baseless, beyond_reach, collect, unsupported, wrong_totals
 from shared.formula import Formula
 from shared.master import PointVersion
+from shared.quantity import INT64_MAX, INT64_MIN
 from shared.receipt import checkpoint
-from shared.release import COLUMNS, MANIFEST, Row, counts, instant, line, parse, root, sha256, sort, table
+from shared.release import COLUMNS, MANIFEST, Row, counts, instant, line, parse, root, seconds, sha256, sort, table
+from shared.rounding import CARRY_DAY, HALF_EVEN, half_up, local_day
 from shared.status import READ_AT_ENDS, Flags, Status, distance, worst
 from shared.strictjson import array, integer, loads
 from shared.strictjson import members as exactly
@@ -107,7 +111,8 @@ def _with_evidence(report: Report, folder: Path, manifest: dict[str, object], ro
     report.counts |= {"batches": found.batches, "records": found.records, "intervals": len(found.measured)}
     report.failures += found.failures + unsupported(found) + wrong_totals(found)
     if report.good:
-        report.failures += [failure for row in rows for failure in _differs(found, row)][:20]
+        redo = _redo(found, manifest)
+        report.failures += [failure for row in rows for failure in _differs(found, row, redo)][:20]
     slots = dict.fromkeys(slot for row in rows for slot in _rests_on(found, row)) if report.good else {}
     report.failures += baseless(found, slots)[:20]
     if report.good:
@@ -126,7 +131,71 @@ def _with_evidence(report: Report, folder: Path, manifest: dict[str, object], ro
     report.unproved.append("a gateway attests what it read; nothing here says that the meter was right")
 
 
-def _differs(found: Evidence, row: Row) -> list[str]:
+Redone = tuple[int | None, str, set[str]]
+Redo = Callable[[PointVersion, int], Redone]
+
+
+def _redo(found: Evidence, manifest: dict[str, object]) -> Redo:
+    """Return what redoes a row by the rounding that the manifest names.
+
+    Raises:
+        Malformed: it names a rule or a time zone that is not known here.
+    """
+    versions, period = manifest["versions"], manifest["period"]
+    rule = versions.get("rounding") if isinstance(versions, dict) else None
+    if rule == HALF_EVEN:
+        return partial(recomputed, found)
+    if rule != CARRY_DAY or not isinstance(period, dict):
+        raise Malformed(f"the manifest names the rounding {str(rule)[:40]!r}, which this version does not know")
+    try:
+        day = local_day(str(manifest["timezone"]))
+    except (KeyError, ValueError) as error:
+        raise Malformed(f"no time zone {str(manifest['timezone'])[:40]!r} on this machine") from error
+    return Carried(found, seconds(str(period["from"])), day).row
+
+
+class Carried:
+    """Rows redone with the remainders that are carried through a day (`shared.rounding`).
+
+    Args:
+        found: The evidence.
+        since: Where the release begins. [UTC s]
+        day: Gives the local day of a second.
+    """
+
+    def __init__(self, found: Evidence, since: int, day: Callable[[int], int]) -> None:
+        self._found, self._since, self._day = found, since, day
+        self._known: dict[tuple[PointVersion, int], tuple[Redone, Fraction]] = {}
+
+    def row(self, point: PointVersion, start: int, through: frozenset[str] = frozenset()) -> Redone:
+        """Return value, status and set of qualities that the evidence gives for one row. [UTC s, counts]"""
+        for at in self._chain(point, start):
+            left = self._known.get((point, at - point.length)) if self._goes_on(point, at) else None
+            self._known[point, at] = self._one(point, at, Fraction(0) if left is None else left[1], through)
+        return self._known[point, start][0]
+
+    def _chain(self, point: PointVersion, start: int) -> list[int]:
+        """Return the rows that must be known before, first to last, with this one."""
+        chain = [] if (point, start) in self._known else [start]
+        while chain and self._goes_on(point, chain[-1]) and (point, chain[-1] - point.length) not in self._known:
+            chain.append(chain[-1] - point.length)
+        return chain[::-1]
+
+    def _goes_on(self, point: PointVersion, at: int) -> bool:
+        """Return whether a row takes over the remainder of the row before it."""
+        before = at - point.length
+        same = before >= self._since and self._day(before) == self._day(at)
+        return same and self._found.force(before).get(point.id) == point
+
+    def _one(self, point: PointVersion, at: int, left: Fraction, through: frozenset[str]) -> tuple[Redone, Fraction]:
+        total, statuses, sets = _exact(self._found, point, at, through, self.row)
+        if total is None or not _fits(total):
+            return (None, Status.MISSING.name, sets), left
+        whole = half_up(total + left)
+        return (whole, worst(*statuses).name, sets), total + left - whole
+
+
+def _differs(found: Evidence, row: Row, redo: Redo) -> list[str]:
     label = f"point {row.point} at {instant(row.start)}"
     missing = [at for first, last in row.evidence for at in range(first, last + 1) if at not in found.positions]
     if missing:
@@ -134,7 +203,7 @@ def _differs(found: Evidence, row: Row) -> list[str]:
     point = found.force(row.start).get(row.point)
     if point is None or point.length != row.length_s:
         return [f"{label}: no signed formula holds at that time"]
-    value, status, sets = recomputed(found, point, row.start)
+    value, status, sets = redo(point, row.start)
     if (value, status, sets) != (row.value, row.status, set(row.qualities)):
         said = f"the row says {row.value} {row.status} {sorted(row.qualities)}"
         return [f"{label}: {said}, the evidence gives {value} {status} {sorted(sets)}"]
@@ -143,8 +212,8 @@ def _differs(found: Evidence, row: Row) -> list[str]:
 
 def recomputed(
     found: Evidence, point: PointVersion, start: int, through: frozenset[str] = frozenset()
-) -> tuple[int | None, str, set[str]]:
-    """Return value, status and set of qualities that the evidence gives for one row. [counts]
+) -> Redone:  # fmt: skip
+    """Return value, status and set of qualities that the evidence gives for one row, rounded for itself. [counts]
 
     Args:
         found: The evidence.
@@ -152,27 +221,50 @@ def recomputed(
         start: The row's begin. [UTC s]
         through: Points that lead to this one; one that leads back to them has no value.
     """
-    total, statuses, sets = _total(found, point.parsed, point, start, through)
-    if point.losses is not None:
-        beside: Fraction | None = Fraction(0)
-        if point.losses.reactive is not None:
-            beside, more, others = _total(found, point.losses.reactive, point, start, through)
-            statuses, sets = statuses + more, sets | others
-        total = None if total is None or beside is None else point.losses.energy(total, beside, point.length)
-    if total is None:
+    total, statuses, sets = _exact(found, point, start, through, partial(recomputed, found))
+    if total is None or not _fits(total):
         return None, Status.MISSING.name, sets
     return round(total), worst(*statuses).name, sets
 
 
+def _fits(total: Fraction) -> bool:
+    """Return whether a value can be released at all."""
+    return INT64_MIN <= round(total) <= INT64_MAX
+
+
+class _Inner(Protocol):
+    """Gives a row of a point that another is made of."""
+
+    def __call__(self, point: PointVersion, start: int, through: frozenset[str]) -> Redone: ...
+
+
+_Total = tuple[Fraction | None, list[Status], set[str]]
+
+
+def _exact(
+    found: Evidence, point: PointVersion, start: int, through: frozenset[str], inner: _Inner
+) -> _Total:  # fmt: skip
+    """Return what a row is before it is rounded, with the statuses and qualities of its terms."""
+    total, statuses, sets = _total(found, point.parsed, point, start, through, inner)
+    if point.losses is None:
+        return total, statuses, sets
+    beside: Fraction | None = Fraction(0)
+    if point.losses.reactive is not None:
+        beside, more, others = _total(found, point.losses.reactive, point, start, through, inner)
+        statuses, sets = statuses + more, sets | others
+    lost = None if total is None or beside is None else point.losses.energy(total, beside, point.length)
+    return lost, statuses, sets
+
+
 def _total(
-    found: Evidence, formula: Formula, point: PointVersion, start: int, through: frozenset[str]
-) -> tuple[Fraction | None, list[Status], set[str]]:
+    found: Evidence, formula: Formula, point: PointVersion, start: int, through: frozenset[str], inner: _Inner
+) -> _Total:  # fmt: skip
     """Return what a formula of a point gives, exactly, with the statuses and qualities of its terms."""
     total: Fraction | None = Fraction(0)
     statuses: list[Status] = []
     sets: set[str] = set()
     for factor, ref in formula.terms:
-        value, status, qualities = _term(found, ref, start, point.length, through | {point.id})
+        value, status, qualities = _term(found, ref, start, point.length, through | {point.id}, inner)
         total = None if value is None or total is None else total + factor * value
         statuses.append(status)
         sets |= qualities
@@ -180,13 +272,13 @@ def _total(
 
 
 def _term(
-    found: Evidence, ref: str, start: int, length: int, through: frozenset[str]
+    found: Evidence, ref: str, start: int, length: int, through: frozenset[str], inner: _Inner
 ) -> tuple[int | None, Status, set[str]]:
     if "/" not in ref:
-        inner = found.force(start).get(ref)
-        if inner is None or ref in through:
+        point = found.force(start).get(ref)
+        if point is None or ref in through:
             return None, Status.MISSING, {Status.MISSING.name}
-        value, name, sets = recomputed(found, inner, start, through)
+        value, name, sets = inner(point, start, through)
         return value, Status[name], sets
     slots = _slots(found, ref, start, length)
     if not slots:

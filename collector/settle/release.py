@@ -19,6 +19,7 @@ from collector.intake import refill
 from collector.intake.log import Log
 from collector.settle import sources
 from collector.settle.gate import hold
+from collector.settle.rounding import DayCarry
 from collector.settle.rows import Result, results
 from collector.store.schema import release as table
 from collector.vee import calendar, parameters_log
@@ -27,10 +28,11 @@ from shared.errors import ConfigError
 from shared.keys import Signer
 from shared.master import PointVersion
 from shared.release import Row, instant
+from shared.rounding import CARRY_DAY
 from shared.status import MEASURED, Status
 
 _OPEN = Gate()
-VERSIONS = {"rules": "vee/1", "rounding": "half-even/1"}
+VERSIONS = {"rules": "vee/1"}
 _MEASURED = frozenset(status.name for status in MEASURED | {Status.CALCULATED, Status.EDITED})
 
 
@@ -85,7 +87,7 @@ def make(
         ConfigError: the period, points or kind do not fit, findings stand in the way, or too much lacks.
     """
     _refilled(connection, log)
-    draft = _draft(connection, log, asked)
+    draft = _draft(connection, log, asked, timezone)
     rows, before = draft.rows(), draft.before
     if before is not None and draft.repeats(before) and _same(rows, before.parsed):
         return before
@@ -93,7 +95,7 @@ def make(
         _gate(connection, rows, draft.versions, asked)
         hold(rows, gate)
     octets = release.jsonl(rows)
-    members = draft.manifest(rows, octets, _next(connection), timezone)
+    members = draft.manifest(rows, octets, _next(connection))
     manifest = release.manifest(members)
     jws = envelope.seal(manifest.decode("ascii"), envelope.RELEASE, signer)
     made = Made(
@@ -117,6 +119,12 @@ class _Draft:
     versions: Sequence[PointVersion]
     wanted: tuple[str, ...]
     before: Made | None
+    timezone: str
+
+    @property
+    def rounding(self) -> str:
+        """Return by which rule values are rounded: a correction keeps that of what it corrects."""
+        return CARRY_DAY if self.before is None else str(manifest_of(self.before)["versions"]["rounding"])
 
     def repeats(self, before: Made) -> bool:
         """Return whether a release of the same kind stands already."""
@@ -126,15 +134,16 @@ class _Draft:
         """Return the rows, in order."""
         older = {(row.point, row.quantity, row.start): row for row in self.before.parsed} if self.before else {}
         found: list[Row] = []
+        carry = DayCarry(self.timezone) if self.rounding == CARRY_DAY else None
         for span in _spans(self.versions, self.asked):
             refs = sources.channels_of(self.versions, self.wanted, span.start)
             channels = sources.channels(self.connection, refs, span, self.position)
             evidence = sources.Evidence(self.connection, span, self.position, self.points_position)
-            for result in results(self.versions, self.wanted, channels, span):
+            for result in results(self.versions, self.wanted, channels, span, carry):
                 found += _point_rows(result, evidence.of(result.point, self.versions), older)
         return release.sort(found)
 
-    def manifest(self, rows: Sequence[Row], octets: bytes, number: int, timezone: str) -> dict[str, Any]:
+    def manifest(self, rows: Sequence[Row], octets: bytes, number: int) -> dict[str, Any]:
         """Return the manifest's members; octets: rows.jsonl."""
         before, log = self.before, self.log
         unobserved = sum(row.status not in _MEASURED for row in rows)
@@ -150,14 +159,14 @@ class _Draft:
             "kind": self.kind,
             "party": self.asked.party,
             "period": {"from": instant(self.asked.start), "to": instant(self.asked.stop)},
-            "timezone": timezone,
+            "timezone": self.timezone,
             "tzdata": package_version("tzdata"),
             "position": self.position,
             "points": list(self.wanted),
             "counts": release.counts(rows),
             "expected": len(rows),
             "unobserved_fraction": release.fraction(unobserved, len(rows)),
-            "versions": VERSIONS | software | positions | self._losses(),
+            "versions": VERSIONS | {"rounding": self.rounding} | software | positions | self._losses(),
             "merkle_root": release.root(octets),
             "rows_sha256": release.sha256(octets),
             "supersedes": before.id if before else None,
@@ -177,14 +186,14 @@ def _placed(position: int) -> int | str:
     return position if position >= 0 else "none"
 
 
-def _draft(connection: Connection, log: Log, asked: Request) -> _Draft:
+def _draft(connection: Connection, log: Log, asked: Request, timezone: str) -> _Draft:
     position = log.size(connection)
     found = sources.points(connection, position)
     versions = [one for one in found.versions if not one.parties or asked.party is None or asked.party in one.parties]
     wanted = _wanted(versions, asked)
     before = _standing(connection, asked, wanted)
     kind = _kind(asked, before)
-    return _Draft(connection, log, asked, kind, position, found.position, versions, wanted, before)
+    return _Draft(connection, log, asked, kind, position, found.position, versions, wanted, before, timezone)
 
 
 def _wanted(versions: Sequence[PointVersion], asked: Request) -> tuple[str, ...]:
@@ -303,8 +312,9 @@ def kept(row: Mapping[str, Any]) -> Made:
 
 def rows_now(connection: Connection, log: Log, made: Made) -> list[Row]:
     """Return the rows that a standing release would have if it were made now; nothing is written."""
-    points = tuple(manifest_of(made)["points"])
-    return _draft(connection, log, Request(made.start, made.stop, "final", points, made.party)).rows()
+    manifest = manifest_of(made)
+    asked = Request(made.start, made.stop, "final", tuple(manifest["points"]), made.party)
+    return _draft(connection, log, asked, manifest["timezone"]).rows()
 
 
 def fetch(connection: Connection, release_id: str) -> Made:

@@ -1,13 +1,21 @@
 """Rounding that loses nothing: the remainder of each value is carried into the next (Energinet `rounding.py`).
 
-Rule of this file: the rounded values add up to the rounded sum. Place and mode are part of a formula's definition, and
-so is where the carry starts again (DESIGN.md section 7.4: each local day).
+Rule of this file: the rounded values add up to the rounded sum. Place, mode and where the carry starts again have a
+name in the manifest (`shared.rounding`).
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from math import floor
+
+import numpy as np
+
+from collector.settle.evaluation import Evaluated
+from collector.vee.localtime import offsets
+from collector.vee.series import DAY
+from shared.master import PointVersion
+from shared.rounding import half_up
 
 
 def carry_round(values: Iterable[Fraction | Decimal | int | None], places: int = 0) -> list[int | None]:
@@ -30,11 +38,34 @@ def carry_round(values: Iterable[Fraction | Decimal | int | None], places: int =
     return rounded
 
 
-def half_up(exact: Fraction) -> int:
-    """Return the nearest integer, halves away from zero.
+class DayCarry:
+    """The remainders of points on their way through a release: `carry-day/1` of `shared.rounding`.
 
-    >>> half_up(Fraction(5, 2)), half_up(Fraction(-5, 2))
-    (3, -3)
+    Args:
+        timezone: Whose days.
     """
-    whole = floor(abs(exact) + Fraction(1, 2))
-    return whole if exact >= 0 else -whole
+
+    def __init__(self, timezone: str) -> None:
+        self._timezone = timezone
+        self._left: dict[str, tuple[PointVersion, int, Fraction]] = {}  # point -> entry, local day, remainder
+
+    def rounded(self, point: PointVersion, start: int, evaluated: Evaluated) -> Evaluated:
+        """Return a point's rows, rounded; they follow those that were given before. [UTC s]"""
+        denominator, count = evaluated.denominator, len(evaluated.values)
+        if denominator == 1 and point.id not in self._left:
+            return evaluated  # nothing to round, nothing left from before
+        starts = start + point.length * np.arange(count, dtype=np.int64)
+        days = (starts + offsets(self._timezone, start, point.length, count)) // DAY
+        entry, day, left = self._left.get(point.id, (point, -1, Fraction(0)))
+        carry = left if entry == point else Fraction(0)
+        values, known = evaluated.values.copy(), evaluated.known
+        for at in range(count):
+            if days[at] != day:
+                day, carry = int(days[at]), Fraction(0)
+            if known[at]:
+                exact = Fraction(int(evaluated.numerators[at]), denominator) + carry
+                whole = half_up(exact)
+                carry = exact - whole
+                values[at] = whole
+        self._left[point.id] = point, day, carry
+        return replace(evaluated, values=values)

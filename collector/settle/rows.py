@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.settle.evaluation import Evaluated, Term, evaluate_point, evaluation_order
+from collector.settle.rounding import DayCarry
 from collector.vee import grids
 from collector.vee.series import HAS_VALUE, Codes, Ints
 from shared.master import PointVersion, in_force
@@ -122,8 +123,9 @@ def _flags(bits: int) -> tuple[str, ...]:
 
 
 def results(
-    versions: Sequence[PointVersion], wanted: Sequence[str], channels: Mapping[str, Mapping[int, Channel]], span: range
-) -> list[Result]:
+    versions: Sequence[PointVersion], wanted: Sequence[str], channels: Mapping[str, Mapping[int, Channel]], span: range,
+    carry: DayCarry | None = None,
+) -> list[Result]:  # fmt: skip
     """Return the wanted points over a period in which no formula changes.
 
     Args:
@@ -131,6 +133,7 @@ def results(
         wanted: Ids to give back; points that they are made of are computed too.
         channels: Versions over the whole span, by channel and interval length.
         span: The period. [UTC s]
+        carry: Of the rows before; None: each row is rounded for itself, half-even.
     """
     force = in_force(versions, span.start)
     order = evaluation_order({one.id: one.whole for one in force.values()})
@@ -138,7 +141,7 @@ def results(
     found: dict[str, Result] = {}
     for name in order:
         if name in needed:
-            found[name] = _result(force[name], found, channels, span)
+            found[name] = _result(force[name], found, channels, span, carry)
     return [found[name] for name in sorted(wanted) if name in found]
 
 
@@ -153,8 +156,9 @@ def _needed(force: Mapping[str, PointVersion], wanted: Sequence[str]) -> set[str
 
 
 def _result(
-    point: PointVersion, found: Mapping[str, Result], channels: Mapping[str, Mapping[int, Channel]], span: range
-) -> Result:
+    point: PointVersion, found: Mapping[str, Result], channels: Mapping[str, Mapping[int, Channel]], span: range,
+    carry: DayCarry | None,
+) -> Result:  # fmt: skip
     count = len(span) // point.length
     parts = {}
     for ref in point.whole.refs:
@@ -164,6 +168,7 @@ def _result(
         else:
             parts[ref] = _as_part(found[ref], point.length)
     evaluated = evaluate_point(point, {ref: part.term for ref, part in parts.items()})
+    evaluated = evaluated if carry is None else carry.rounded(point, span.start, evaluated)
     return Result(point=point, start=span.start, evaluated=evaluated, summed=_together(evaluated, [*parts.values()]))
 
 

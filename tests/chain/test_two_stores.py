@@ -11,6 +11,7 @@ from collector.intake.ledger import Ledger
 from collector.intake.log import Log
 from collector.settle import folder, release
 from collector.settle.release import Made, Request
+from collector.settle.rounding import DayCarry
 from collector.settle.rows import results
 from collector.settle.sources import channels, channels_of
 from collector.store.engine import Store, open_store
@@ -71,7 +72,8 @@ class Collector:
         span = range(*DAY)
         with self.store.read() as connection:
             refs = channels_of(POINTS, [one.id for one in POINTS], T0)
-            found = results(POINTS, [one.id for one in POINTS], channels(connection, refs, span, size), span)
+            known = channels(connection, refs, span, size)
+            found = results(POINTS, [one.id for one in POINTS], known, span, DayCarry("Europe/Berlin"))
         return [(one.point.id, [one.evaluated.value(at) for at in range(len(one.evaluated.values))]) for one in found]
 
     def on_disk(self, made: Made, out: Path) -> dict[str, bytes]:

@@ -1,18 +1,22 @@
 """What the collector releases and what `verify` recomputes are written apart; on any versions they say the same."""
 
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.settle.rounding import DayCarry
 from collector.settle.rows import Channel, results
 from collector.vee.series import HAS_VALUE
 from shared import losses
 from shared.evidence import Evidence, Version
 from shared.master import PointVersion
+from shared.rounding import CARRY_DAY, HALF_EVEN, local_day
 from shared.status import Flags, Status
-from shared.verify_release import recomputed
+from shared.verify_release import Carried, recomputed
 
 T0 = 1_772_460_000
 SPAN = range(T0, T0 + 3600)
@@ -74,10 +78,13 @@ def grids(draw: st.DrawFn) -> list[Grid]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
-@given(grids(), st.sampled_from(FORMULAS))
+DARWIN = "Australia/Darwin"  # its day ends at 14:30 UTC, inside the span
+
+
+@settings(max_examples=200, deadline=None)
+@given(grids(), st.sampled_from(FORMULAS), st.sampled_from((CARRY_DAY, HALF_EVEN)))
 def test_rows_and_verify_give_the_same_on_any_versions(
-    found: list[Grid], formulas: tuple[tuple[str, int, str], ...]
+    found: list[Grid], formulas: tuple[tuple[str, int, str], ...], rule: str
 ) -> None:
     points = [
         PointVersion(name, 0, "load", text, length, "energy_active_net", (), (), LOSSES.get(name))
@@ -88,9 +95,22 @@ def test_rows_and_verify_give_the_same_on_any_versions(
     for grid in found:
         channels.setdefault(grid.channel, {})[grid.length] = grid.as_collector()
         grid.as_evidence(evidence)
-    for result in results(points, [one.id for one in points], channels, SPAN):
+    carry = DayCarry(DARWIN) if rule == CARRY_DAY else None
+    redo = partial(recomputed, evidence) if rule == HALF_EVEN else Carried(evidence, T0, local_day(DARWIN)).row
+    for result in results(points, [one.id for one in points], channels, SPAN, carry):
         for at in range(len(SPAN) // result.point.length):
             row = result.row(at, 0, ())
-            redone = recomputed(evidence, result.point, row.start)
+            redone = redo(result.point, row.start)
             assert redone == (row.value, row.status, set(row.qualities)), (result.point.formula, at)
             assert (row.value is None) == ("partial" in row.flags) == (row.status == "MISSING")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(-(2**40), 2**40), min_size=12, max_size=12), st.sampled_from(["0.333", "-0.97", "1.0125"]))
+def test_the_rows_of_a_day_add_up_to_the_formula_over_its_sums(values: list[int], factor: str) -> None:
+    point = PointVersion("p", 0, "load", f"{factor} * {CHANNELS[0]}", 300, "energy_active_net", ())
+    grid = Grid(CHANNELS[0], 300, tuple((value, Status.VALID, Flags.NONE) for value in values))
+    (result,) = results([point], ["p"], {CHANNELS[0]: {300: grid.as_collector()}}, SPAN, DayCarry(DARWIN))
+    for day in (slice(0, 6), slice(6, 12)):
+        exact = Fraction(factor) * sum(values[day])
+        assert abs(sum(result.evaluated.values[day].tolist()) - exact) <= Fraction(1, 2)

@@ -65,15 +65,15 @@ def test_the_manifest_says_by_which_rule_losses_are_computed(loaded: Office) -> 
     assert release.manifest_of(rests)["versions"]["losses"] == "rated-voltage/1"
 
 
-def test_losses_are_rounded_once_half_to_even(office: Office, tmp_path: Path) -> None:
-    """A quarter of 2 mW is 0.5 mWh and rounds to 0, of 6 mW 1.5 and to 2."""
+def test_losses_are_rounded_once_with_the_remainder_carried(office: Office, tmp_path: Path) -> None:
+    """A quarter of 2 mW is 0.5 mWh: 1, then 0, and so on; of 6 mW 1.5: 2, then 1."""
     small = [
         replace(LOST, id=f"p{at}", losses=losses.of({"no_load_W": text})) for at, text in enumerate(("0.002", "0.006"))
     ]
     office.points(*small)
-    office.send(0, [0, 100, 200, 250])
-    made = office.make(900)
-    assert [row.value for row in made.parsed] == [0, 2]
+    office.send(0, [0, 100, 200, 250, 250, 250, 250])
+    made = office.make(1800)
+    assert [row.value for row in made.parsed] == [1, 0, 2, 1]
     assert office.verified(office.write(made, tmp_path)).failures == []
 
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from collector.settle import carry_round, evaluate
 from collector.settle.evaluation import Term, evaluation_order
 from collector.settle.netting import net
-from collector.settle.rounding import half_up
 from shared.errors import ConfigError
 from shared.formula import evaluate as evaluate_one
 from shared.formula import parse
+from shared.rounding import half_up
 from shared.status import Status
 
 
