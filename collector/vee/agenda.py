@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from collector.series import channels, raw, suspects
 from collector.series.channels import Channel
 from collector.store.schema import raw_segment, stat_segment
-from collector.vee import authored, faults, finals, grids, parameters_log, unconfirmed
+from collector.vee import authored, events, faults, finals, grids, parameters_log, unconfirmed
 from collector.vee.leaves import time_of
 from collector.vee.masters import Masters
 from collector.vee.scopes import differing
@@ -44,6 +44,7 @@ class Agenda:
             *authored.touched(self.connection, first).items(),
             *finals.corrected(self.connection, first),
             *self._witnessed(first, known),
+            *events.touched(self.connection, first),
             *unconfirmed.touched(self.connection, before, self.masters.now, self.masters.parameters),
             *(() if self.again is None else self._from(self.again)),
         ):

@@ -118,6 +118,7 @@ class Beside:
     discharge: Column | None = None  # out of it [counts]
     sources: Column | None = None  # all that flows into the node of this channel [counts]
     uses: Column | None = None  # all that flows out of it, losses and storage included [counts]
+    refused: Column | None = None  # 1 where the gateway did not use the load profile, for it contradicts the polls
 
 
 @dataclass(frozen=True, slots=True, eq=False)

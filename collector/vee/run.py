@@ -163,6 +163,7 @@ class Run:
         """Judge one channel from a second on; one that cannot be judged keeps what it has, and a finding says so."""
         span = raw.span(self.connection, channel.id, length)
         if span is None or max(span[0], dirty) >= span[1]:
+            self._judged.append((channel.id, length))  # there is nothing of it
             return
         self.channels += 1
         try:

@@ -15,7 +15,7 @@ from collector.series import channels, factors, raw
 from collector.series.channels import Channel
 from collector.series.codec import UNTOLD
 from collector.series.registers import Registers
-from collector.vee.events import Happening, clocks_of, flags_of, multipliers_of, of_meter
+from collector.vee.events import Happening, clocks_of, flags_of, multipliers_of, of_meter, refused_of
 from collector.vee.expression import parse
 from collector.vee.inputs import Beside, Bools, Clocks, Column, Deliveries, Device, Ints, Told, column, total
 from collector.vee.leaves import Leaves
@@ -58,7 +58,7 @@ class Surroundings:
     known: dict[str, Channel] = field(default_factory=dict)
     corrections: list[Correction] = field(default_factory=list)  # of multipliers
     _read: dict[_Key, Column] = field(default_factory=dict)
-    _told_of: dict[tuple[str, str, int, int], list[Happening]] = field(default_factory=dict)
+    _told_of: dict[tuple[str, str, int], list[Happening]] = field(default_factory=dict)
     _lost: dict[tuple[str, str, int, int, int], Bools | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -207,11 +207,9 @@ class Surroundings:
         return {name: one for name, one in found.items() if one is not None}
 
     def _events(self, channel: Channel, there: Reach) -> list[Happening]:
-        key = (channel.site, channel.meter, there.start, there.stop)
+        key = (channel.site, channel.meter, there.start)
         if key not in self._told_of:
-            self._told_of[key] = of_meter(
-                self.connection, channel.site, channel.meter, there.start, there.stop, self.size
-            )
+            self._told_of[key] = of_meter(self.connection, *key, self.size)
         return self._told_of[key]
 
     def _device(self, channel: Channel, policy: Policy, seen: Registers, there: Reach) -> Device:
@@ -241,14 +239,15 @@ class Surroundings:
         node = self._node(channel, there)
         scada, fuel = (self._witness(channel, there, kind) for kind in ("scada", "fuel"))
         recorder = _recorded(there.seen, sources)
+        refused = refused_of(self._events(channel, there), channel.quantity, there.seen)
         charge = discharge = None
         export = f"{channel.site}/{channel.meter}.energy_active_export"
         if policy.role == "storage" and channel.quantity == "energy_active_import" and export in self.known:
             charge, discharge = self._registers(channel.name, there), self._registers(export, there)
-        if all(one is None for one in (node, charge, scada, fuel, recorder)):
+        if all(one is None for one in (node, charge, scada, fuel, recorder, refused)):
             return None
         into, out = node or (None, None)
-        return Beside(recorder, scada, fuel, charge, discharge, into, out)
+        return Beside(recorder, scada, fuel, charge, discharge, into, out, refused)
 
     def _witness(self, channel: Channel, there: Reach, kind: str) -> Column | None:
         """Return what another channel tells of this one's energy, or of its fuel, each from its time on."""

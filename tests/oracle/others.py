@@ -109,6 +109,8 @@ def meters(row: Row) -> Iterator[Found]:
     yield from _storage(row)
     late, step, rated = row.column("lateness"), row.series.step, row.rated(5, 100)
     recorder, scada, fuel = (row.column(name) for name in ("recorder", "scada", "fuel"))
+    refused = row.column("refused") or []
+    yield from (("H4", "W", first, stop, None, None) for first, stop in runs([bool(one) for one in refused]))
     for rule, other in (("H4", recorder), ("H5", scada)):
         if other is None:
             continue

@@ -166,6 +166,7 @@ class World:
             discharge=column((flow * out).astype(np.int64)),
             sources=self.near(flow, self.scale // 200),
             uses=self.near(flow, self.scale // 200),
+            refused=Column(self.some().astype(np.int64), ~self.some()),
         )
 
     def _before(self) -> Before:

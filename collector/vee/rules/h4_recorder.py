@@ -17,9 +17,14 @@ class Recorded(Limits):
     steps: int = 1  # of the register; with known read times, and the power x their lateness
 
 
-@RULES.add("H4", "W", limits=Recorded, needs=("recorder",))
+@RULES.add("H4", "W", limits=Recorded, version=2)
 def recorder(block: Block, limit: Recorded) -> Iterator[Marks]:
     """Warn where an interval of the gateway and of the meter's recorder differ by more than the last digit."""
+    if "refused" in block.numbers:
+        text = "The meter's load profile contradicts its polled registers for {many} from {when}, and is not used."
+        yield marks("W", text, spans(block.masks["refused"] & (block.numbers["refused"] != 0)), None, None)
+    if "recorder" not in block.numbers:
+        return
     profile = block.numbers["recorder"]
     apart = np.abs(block.values - profile)
     allowed = limit.steps * block.step + np.zeros_like(profile)

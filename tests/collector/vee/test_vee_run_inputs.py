@@ -245,6 +245,18 @@ def test_a_recorder_that_says_otherwise_than_the_polls_is_told(line: Line) -> No
     assert [one[:4] for one in found(line, "H4")] == [("W", 4, 6, 2_000)]
 
 
+def test_a_load_profile_that_the_gateway_did_not_use_is_told_where_it_would_have_filled(line: Line) -> None:
+    """Boundaries 2 and 3 were to be filled: the three intervals around them are in doubt. It was found much later."""
+    line.send(0, [100, 110, None, None, 140])
+    line.send(4, [140, 150, 160])
+    line.send(7, [170, 180])
+    detail = {"from": T0 + 600, "to": T0 + 900, "polled": [110_000, 140_000], "kept": [7_000]}
+    assert found(line, "H4") == []
+    told(line, "recorder_disagrees", (T0 + 90_000) * US, energy_active_export=detail)
+    line.run()
+    assert found(line, "H4") == [("W", 1, 4, None, None)]
+
+
 def test_the_control_system_is_compared_whichever_comes_last(line: Line) -> None:
     """120 kW for five minutes are 10 kWh; allowed are 2 % and two steps."""
     put(line, Parameters(witnesses=(Witness("scada", NAME, T0, "dc1/dcs.power_active_total_mean"),)))
