@@ -102,6 +102,29 @@ def test_a_boot_in_1970_waits_outside_the_series_and_then_stands_at_its_true_tim
         assert findings.read(connection) == []
 
 
+@pytest.mark.parametrize("phase", [0, 100, 299])
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_nothing_is_lost_where_a_wrong_clock_gives_way_to_a_right_one(centre: Centre, ahead: int, phase: int) -> None:
+    """The timeline that begins with the right clock starts at the next true boundary; a count a second throughout."""
+    agent, since = centre.agent(), START + phase
+    centre.clock.advance(20 * L)
+    for at in range(0, 4 * L, 2 * L):
+        levels: list[int | None] = [1000 + since + at + k * L - START for k in range(3)]
+        wrong(agent, meant(since + at, levels, (START + ahead + at) // L * L), ahead - phase)
+    first = -(-(since + 4 * L) // L) * L
+    body = reads(first, [1000 + first + k * L - START for k in range(4)], length=L)
+    at = body.boundaries[-1] or 0
+    agent.seal("intervals", body, boot=BOOT, clock=ClockState("S", "chrony", ((at, at, 900),)), created=at)
+    project(centre, *agent.texts)
+    found = registers(centre, START, 8)
+    known = found.known.nonzero()[0].tolist()
+    values = numbers(found)[known[0] : known[-1]]
+    assert (known[0], known[-1]) == (bool(phase), 7 + bool(phase))
+    assert None not in values
+    assert sum(value or 0 for value in values) == int(found.registers[known[-1]] - found.registers[known[0]])
+    assert all(abs((value or 0) - 300_000) <= 40 for value in values)  # a read is 40 ms late, where one stands alone
+
+
 def test_a_clock_that_was_right_all_the_time_changes_nothing(centre: Centre) -> None:
     agent = centre.agent()
     wrong(agent, reads(START, [1000, 1010]), 0)
