@@ -173,10 +173,27 @@ class _Join:
         if not same_register(before, segment) or (seam and time != at):  # at a repeated boundary it was told before
             return None
         value = int(records["register"][first])
-        if time == at:
-            return level - value if agree(level, value, segment.modulus) else None
         turns = 0 if segment.modulus is None else level // segment.modulus * segment.modulus
-        return turns if value + turns >= level or not self.one_way else None
+        if time != at:
+            return turns if value + turns >= level or not self.one_way else None
+        if agree(level, value, segment.modulus):
+            return level - value
+        moved = (int(before.boundaries["flags"][-1]) | int(records["flags"][first])) & int(Mark.RETIMED)
+        return turns if moved and self._parted(before, at, level, value + turns) else None
+
+    def _parted(self, before: Segment, at: int, level: int, value: int) -> bool:
+        """Return whether a read is of the same boundary, though an anchor says that it was up to a second beside it.
+
+        Then it stands for the boundary on both sides, and the interval before it follows from the registers.
+        """
+        known = before.boundaries["register"][before.boundaries["known"] != 0]
+        least = level + int(known[-2]) - int(known[-1]) if len(known) > 1 else level
+        if self.one_way and value < least:
+            return False
+        index = (at - self.into.start) // self.into.length - 1
+        if 0 <= index < self.into.n:
+            self.into.values_known[index] = False
+        return True
 
     def _put(self, segment: Segment, known: Bools, shift: int, runs: NDArray[np.int32]) -> None:
         into, records = self.into, segment.boundaries

@@ -76,6 +76,19 @@ def test_no_rollover_is_guessed_across_a_hole() -> None:
     assert found.run.tolist() == [0, 0, -1, -1, 1, 1]
 
 
+def test_a_read_beside_its_boundary_parts_energy_once_where_an_anchor_has_moved_it() -> None:
+    """Two reads of one boundary, a second apart: the later batch's stands for it, and nothing is lost or told twice."""
+    first = segment(0, [100, 110, 120], flags=Mark.RETIMED, at=2)
+    for read, before in ((121, 11), (119, 9), (120, 10), (110, 0)):
+        found = joined(first, segment(2 * HOUR, [read, 140]), n=3)
+        assert numbers(found) == [10, before, 140 - read]
+        assert found.run.tolist() == [0] * 4
+    for parted in (joined(first, segment(2 * HOUR, [109, 140]), n=3),
+                   joined(segment(0, [100, 110, 120]), segment(2 * HOUR, [121, 140]), n=3)):  # fmt: skip
+        assert parted.run[-1] == 1
+    assert numbers(joined(segment(0, [100, 110, 120]), segment(2 * HOUR, [121, 140]), n=3)) == [10, 10, 19]
+
+
 def test_a_register_of_both_directions_may_fall() -> None:
     found = joined(segment(0, [100, 90]), segment(3 * HOUR, [50, 40]), n=4, one_way=False)
     assert found.run.tolist() == [0, 0, -1, 0, 0]

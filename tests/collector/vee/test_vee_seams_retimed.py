@@ -19,6 +19,7 @@ from shared.release import instant
 from tests.collector.settle.test_settle_release import Office, office
 from tests.collector.vee.test_vee_run import NAME, T0
 from tests.collector.vee.test_vee_seams import US, exchange, with_two_meters
+from tests.fakes import reads
 
 __all__ = ["office"]
 BOOT = "b" * 32
@@ -146,3 +147,24 @@ def test_a_seam_that_says_nothing_stops_no_anchor(office: Office) -> None:
     with office.centre.store.read() as connection:
         open_ = select(schema.finding.c.rule).where(schema.finding.c.text.contains("cannot be used by this version"))
         assert connection.execute(open_).scalars().all() == ["A4"]
+
+
+@pytest.mark.parametrize("beside", [-1, 0, 1])
+def test_the_row_where_a_wrong_clock_gives_way_to_a_right_one_is_proved(
+    office: Office, tmp_path: Path, beside: int
+) -> None:  # fmt: skip
+    """Boundaries up to a second beside the grid count as on it: what lies between is claimed once, a count a second."""
+    office.points(POINT)
+    office.centre.clock.advance(1500)
+    levels = [1000 + beside + 300 * at for at in range(3)]
+    old = dataclasses.replace(reads(T0 + beside, levels), start=T0 - BEHIND)
+    office.centre.take(office.agent.seal("intervals", old, boot=BOOT, clock=late(T0 + 600)))
+    at = T0 + 1200
+    clock = ClockState("S", "kernel", ((at * US, at * US, 900),))
+    new = reads(T0 + 600, [1600, 1900, 2200])
+    office.centre.take(office.agent.seal("intervals", new, boot=BOOT, clock=clock, created=at * US))
+    made = office.make(1200, "final")
+    values = [row.value or 0 for row in made.parsed]
+    assert values == [300_000, 300_000 - beside * 1000, 300_000, 300_000]
+    assert [row.status for row in made.parsed] == ["VALID"] * 4
+    assert office.verified(office.write(made, tmp_path)).failures == []
