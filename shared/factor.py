@@ -90,7 +90,7 @@ def runs(
 
 def corrected(register: Register, factor: Fraction) -> Register:
     """Return a register with the factor in its multiplier, and in its step; `values` stay what was sent."""
-    if factor == ONE:
+    if factor is ONE or factor == ONE:
         return register
     mult = tuple(one * factor for one in register.mult) if isinstance(register.mult, tuple) else register.mult * factor
     step = None if register.step is None else max(1, -(-register.step * factor.numerator // factor.denominator))

@@ -140,9 +140,10 @@ def _times(entries: list[Any]) -> tuple[At, ...]:
 
 def _lone(entries: list[Any]) -> list[Any] | None:
     """Return what stands in arrays of one entry each, as nearly always; None where one has another form."""
-    if set(map(type, entries)) == {list} and set(map(len, entries)) == {1}:
-        return [one for (one,) in entries]
-    return None
+    for entry in entries:
+        if type(entry) is not list or len(entry) != 1:
+            return None
+    return [one for (one,) in entries]
 
 
 def _at(value: object) -> At:
@@ -201,7 +202,7 @@ def _mult(value: object, where: str) -> Factor:
 
 
 def _fraction(value: object, where: str) -> Fraction:
-    over, under = (strictjson.integer(one, where) for one in _sized(value, 2, where))
+    over, under = strictjson.integers(_sized(value, 2, where), where)
     if over <= 0 or under <= 0 or gcd(over, under) != 1:
         raise Malformed(f"{where}: mult is not a positive fraction in lowest terms")
     return _shared_fraction(over, under)
@@ -228,7 +229,7 @@ def _items(value: object, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def _sized(value: object, size: int, where: str) -> list[Any]:
-    entries = strictjson.array(value, where)
+    entries = value if type(value) is list else strictjson.array(value, where)
     if len(entries) != size:
         raise Malformed(f"{where}: {len(entries)} entries, not {size}")
     return entries

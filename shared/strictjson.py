@@ -88,14 +88,15 @@ def integer(value: object, where: str) -> int:
 
 
 def integers(entries: list[Any], where: str) -> tuple[int, ...]:
-    """Return a list of integers; as `integer` for each, but at once where all are plain.
+    """Return a list of integers; as `integer` for each, without a call where all are plain.
 
     Raises:
         Malformed: one is not an integer as the wire writes it.
     """
-    if set(map(type, entries)) == {int} and min(entries) >= -SAFE and max(entries) <= SAFE:
-        return tuple(entries)
-    return tuple(integer(one, where) for one in entries)
+    for one in entries:
+        if type(one) is not int or not -SAFE <= one <= SAFE:
+            return tuple(integer(each, where) for each in entries)
+    return tuple(entries)
 
 
 def optionals(entries: list[Any], where: str) -> tuple[int | None, ...]:

@@ -8,7 +8,6 @@ available.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ from shared.intervals import Block, Intervals
 from shared.quantity import INT64_MAX, INT64_MIN, QUANTITIES
 from shared.registers import ONE, At, Factor, Mark, Modulus, Register
 
-_ROLLOVER = int(Mark.ROLLOVER)
+_ROLLOVER, _RECORDER = int(Mark.ROLLOVER), int(Mark.RECORDER)
 _MOST_SAMPLES = 2**32 - 1
 _MOST_US = 2**31 - 1
 _NOTHING = (0, 0, 0)
@@ -58,9 +57,10 @@ def pieces(
         since: The position from which on it counts.
         spans: By quantity, in which intervals which correction of the multiplier holds; none without it.
     """
+    stamp = _Stamp((position, since), batch.clock.status != "S", _times(block.at, body.boundaries, body.length))
     for name in block.registers:
         held = [(0, body.n, ONE)] if spans is None else spans(name)
-        yield from _register(batch, body, block, name, (position, since), held)
+        yield from _register(body, block, name, stamp, held)
     for name, values in block.stats.items():
         if name not in QUANTITIES or QUANTITIES[name].kind != "statistic":
             yield _unknown(block, name)
@@ -76,8 +76,7 @@ def _unknown(block: Block, name: str) -> Piece:
 
 
 def _register(
-    batch: Batch, body: Intervals, block: Block, name: str, places: tuple[int, int],
-    spans: Sequence[tuple[int, int, Fraction]],
+    body: Intervals, block: Block, name: str, stamp: "_Stamp", spans: Sequence[tuple[int, int, Fraction]]
 ) -> Iterator[Piece]:  # fmt: skip
     if name not in QUANTITIES or QUANTITIES[name].kind != "register":
         yield _unknown(block, name)
@@ -88,22 +87,23 @@ def _register(
         text = "the values that were sent do not follow from the signed reads; neither is used"
         yield Piece(block.meter, name, block.source, None, "G2", text)
         return
-    stamp = _Stamp(places, batch.clock.status != "S")
     serial = None if block.serial is None else printable(block.serial, 64)
     for first, part, own in factor.parts(block, name, spans):
         ends = body.boundaries[first : first + len(own.raw)]
         shown = levels if own is register else rule.registers(own, part.at, ends)
-        records = _records(part, own, shown, stamp, _times(part.at, ends, body.length))
+        told = stamp if part is block else stamp._replace(times=_times(part.at, ends, body.length))
+        records = _records(part, own, shown, told)
         modulus, start = _modulus(own.mod, own.mult), body.start + first * body.length
         segment = Segment(start, body.length, serial, own.enc, _int64(own.step), modulus, records)
         yield Piece(block.meter, name, block.source, segment)
 
 
 class _Stamp(NamedTuple):
-    """What all boundaries of a batch have in common."""
+    """What all registers of a block have in common."""
 
-    places: tuple[int, int]  # its position, and the one from which on it counts
+    places: tuple[int, int]  # position of the batch, and the one from which on it counts
     unsynchronised: bool
+    times: Sequence[tuple[int, int]]  # of each boundary: how late its reads are, how much longer it lasted [us]
 
 
 def _times(at: Sequence[At], boundaries: Sequence[int | None], length: int) -> list[tuple[int, int]]:
@@ -120,28 +120,29 @@ def _times(at: Sequence[At], boundaries: Sequence[int | None], length: int) -> l
     return found
 
 
-def _records(
-    block: Block, register: Register, levels: Sequence[int | None], stamp: _Stamp, times: Sequence[tuple[int, int]]
-) -> Records:  # fmt: skip
+def _records(block: Block, register: Register, levels: Sequence[int | None], stamp: _Stamp) -> Records:
     counts = (0, *block.samples)
     if max(counts) > _MOST_SAMPLES or min(counts) < 0:
         counts = tuple(min(max(count, 0), _MOST_SAMPLES) for count in counts)
-    known = [_fitting(level, both) for level, both in zip(levels, _bounds(block, register, levels), strict=True)]
-    own = 0 if block.source == "poll" else int(Mark.RECORDER)
+    own = 0 if block.source == "poll" else _RECORDER
     return raw_records(
         (*(one or _NOTHING), *stamp.places, 0, count, flag & _MARKS | own, one is not None, stamp.unsynchronised, *told)
-        for one, flag, count, told in zip(known, register.flags, counts, times, strict=True)
+        for one, flag, count, told in zip(
+            _known(block, register, levels), register.flags, counts, stamp.times, strict=True
+        )
     )
 
 
-def _bounds(block: Block, register: Register, levels: Sequence[int | None]) -> list[tuple[int, int] | None]:
-    """Return the bounds of rule 5; for whole counts read once, without rollover, they are read and read + step."""
-    mult = register.mult
+def _known(block: Block, register: Register, levels: Sequence[int | None]) -> list[tuple[int, int, int] | None]:
+    """Return register, lowest and highest (rule 5) of each boundary, None where it is lacking or leaves 64 bits.
+
+    For whole counts read once, without rollover, the lowest is what was read and the highest a step above.
+    """
+    mult, step = register.mult, register.step or 0
     rolls = any(register.flags) and any(flag & _ROLLOVER for flag in register.flags)
     if rolls or register.enc != "int" or isinstance(mult, tuple) or mult.denominator != 1 or not rule.once(block.at):
-        return rule.bounds(register, block.at)
-    step = register.step or 0
-    return [None if level is None else (level, level + step) for level in levels]
+        return [_fitting(level, both) for level, both in zip(levels, rule.bounds(register, block.at), strict=True)]
+    return [None if level is None else _fitting(level, (level, level + step)) for level in levels]
 
 
 def _fitting(level: int | None, both: tuple[int, int] | None) -> tuple[int, int, int] | None:
@@ -153,9 +154,10 @@ def _fitting(level: int | None, both: tuple[int, int] | None) -> tuple[int, int,
     return (level, low, high) if fits else None
 
 
-@lru_cache(maxsize=1024)
 def _modulus(mod: Modulus, mult: Factor) -> int | None:
     """Return by how much registers of two batches may differ at the same boundary. [counts]"""
+    if isinstance(mod, int) and isinstance(mult, Fraction) and mult.denominator == 1:  # as nearly always
+        return _int64(abs(mod * mult.numerator))
     mods = mod if isinstance(mod, tuple) else (mod,)
     mults = mult if isinstance(mult, tuple) else (mult,)
     products = [one * factor for one, factor in zip(mods, mults, strict=True) if one]

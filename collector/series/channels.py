@@ -1,16 +1,19 @@
 """Channels and sources: the names of series, and the numbers by which the tables know them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from sqlalchemy import Connection, insert, select
 
+from collector.store.prepared import Prepared
 from collector.store.schema import channel, source
 from shared.errors import ConfigError
 
 #: Which path is preferred where nobody has said otherwise: the lowest first.
 RANKS = {"poll": 100, "recorder": 200, "history": 300}
+_CHANNELS = Prepared(select(channel.c.id, channel.c.site, channel.c.meter, channel.c.quantity))
+_SOURCES = Prepared(select(source.c.id, source.c.agent, source.c.epoch, source.c.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +67,22 @@ class Numbers:
     def channel(self, site: str, meter: str, quantity: str) -> int:
         """Return the number of a channel."""
         key = (site, meter, quantity)
-        if not self._channels:
-            self._channels = {(one.site, one.meter, one.quantity): one.id for one in every(self.connection)}
+        self._read_channels()
         if key not in self._channels:
             row = insert(channel).values(site=site, meter=meter, quantity=quantity).returning(channel.c.id)
             self._channels[key] = int(self.connection.execute(row).scalar_one())
         return self._channels[key]
+
+    def known(self, site: str, names: Iterable[tuple[str, str]]) -> list[int]:
+        """Return the numbers of those of some meters' quantities that have one."""
+        self._read_channels()
+        found = (self._channels.get((site, meter, quantity)) for meter, quantity in names)
+        return [number for number in found if number is not None]
+
+    def _read_channels(self) -> None:
+        if not self._channels:
+            rows = _CHANNELS.rows(self.connection)
+            self._channels = {(row.site, row.meter, row.quantity): row.id for row in rows}
 
     def of_meter(self, site: str, meter: str) -> dict[str, int]:
         """Return the numbers of a meter's channels by quantity."""
@@ -78,13 +91,14 @@ class Numbers:
     def source(self, agent: str, epoch: str, path: str) -> int:
         """Return the number of a source."""
         key = (agent, epoch, path)
-        if not self._sources:
-            self._sources = dict(self._known_sources())
-        if key not in self._sources:
+        if self.known_source(*key) is None:
             row = insert(source).values(agent=agent, epoch=epoch, path=path, rank=RANKS[path]).returning(source.c.id)
             self._sources[key] = int(self.connection.execute(row).scalar_one())
         return self._sources[key]
 
-    def _known_sources(self) -> Iterator[tuple[tuple[str, str, str], int]]:
-        for row in self.connection.execute(select(source)):
-            yield (row.agent, row.epoch, row.path), row.id
+    def known_source(self, agent: str, epoch: str, path: str) -> int | None:
+        """Return the number of a source that has one."""
+        if not self._sources:
+            rows = _SOURCES.rows(self.connection)
+            self._sources = {(row.agent, row.epoch, row.path): row.id for row in rows}
+        return self._sources.get((agent, epoch, path))

@@ -66,6 +66,8 @@ def _checked(entry: Mapping[str, Any], agent: str, rank: int, position: int) -> 
 def in_force(rows: Iterable[Assignment], at: int) -> tuple[str, ...]:
     """Return the agents that speak for one meter at an instant, the preferred first. [UTC s]"""
     past = [one for one in rows if one.since <= at]
+    if len(past) == 1:  # as nearly always
+        return (past[0].agent,)
     newest = max(((one.since, one.position) for one in past), default=None)
     mine = sorted((one for one in past if (one.since, one.position) == newest), key=lambda one: one.rank)
     return tuple(one.agent for one in mine)

@@ -191,9 +191,22 @@ class Projection:
     def _place(self, one: _Taken, only: str | None = None, by: Anchor | None = None) -> None:
         """Put a batch, or one meter of it, where its labels say, or an anchor: that it was sealed with, or a later."""
         by = by or _own_anchor(one.batch, one.body)
+        if only is None:
+            self._expect(one.batch, one.body)
         for block in one.body.blocks:
             if only in (None, block.meter):
                 self._block(one, block, by)
+
+    def _expect(self, batch: Batch, body: Intervals) -> None:
+        """Read at once where the series end that a batch goes on with."""
+        for path in {block.source for block in body.blocks}:
+            source = self.numbers.known_source(batch.agent, batch.epoch, path)
+            if source is None:
+                continue
+            own = [block for block in body.blocks if block.source == path]
+            for tails, part in ((self.registers, "registers"), (self.statistics, "stats")):
+                names = ((block.meter, name) for block in own for name in getattr(block, part))
+                tails.expect(source, self.numbers.known(batch.site, names))
 
     def _let_in(self, agent: str, positions: Sequence[int], since: int, *, doubted: bool = False) -> None:
         """Let in what waited because it was labelled in the future; if doubted, where no other clock has labelled."""

@@ -10,18 +10,20 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Row, Table, bindparam, insert, select, true, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, true, update
 
 from collector.series.codec import RAW, STAT, Bools, Ints, Records, chained, pack, unpack
 from collector.series.overtaken import BEHIND
 from collector.series.registers import Registers, Segment, agree, empty, finer, join, same_register
 from collector.series.registers import select as choose
+from collector.store.prepared import Prepared
 from collector.store.schema import channel, raw_segment, source, stat_segment
 from shared.quantity import INT64_MAX, QUANTITIES
 from shared.registers import Mark
 
 MOST = 64
 _SEAM = int(Mark.SEAM)
+_REGISTER, _FLAGS, _KNOWN = (RAW.names.index(name) for name in ("register", "flags", "known"))  # type: ignore[union-attr] # it has names
 
 # Built once: to build a statement costs more than to run it.
 _OF_CHANNEL = raw_segment.c.channel_id == bindparam("channel")
@@ -45,6 +47,23 @@ _FIRST = select(raw_segment.c.start).where(_OF_LENGTH).order_by(raw_segment.c.st
 _LAST = select(raw_segment.c.start, raw_segment.c.n).where(_OF_LENGTH).order_by(raw_segment.c.start.desc()).limit(8)
 _QUANTITY = select(channel.c.quantity).where(channel.c.id == bindparam("channel"))
 _LENGTHS = select(raw_segment.c.length).where(_OF_CHANNEL).distinct()
+
+
+def _ends(table: Table) -> Prepared:
+    """Return what gives the last segment of each of some channels of one source."""
+    own = table.alias()
+    last = (
+        select(own.c.id)
+        .where(own.c.channel_id == channel.c.id, own.c.source_id == bindparam("source"))
+        .order_by(own.c.start.desc(), own.c.id.desc())
+        .limit(1)
+        .correlate(channel)
+    )
+    wanted = select(last.scalar_subquery()).where(channel.c.id.in_(bindparam("channels", expanding=True)))
+    return Prepared(select(table).where(table.c.id.in_(wanted)), expands="channels")
+
+
+_ENDS = {table.name: _ends(table) for table in (raw_segment, stat_segment)}
 #: No segment is longer: a batch of 256 KiB cannot hold more intervals. [intervals]
 MOST_SPAN = 16_384
 
@@ -57,11 +76,12 @@ class _Edge(NamedTuple):
     seam: bool
 
     @classmethod
-    def of(cls, boundary: np.void) -> "_Edge":
-        """Return the edge of a RAW record; a statistic has none that matters."""
-        if boundary.dtype != RAW:
+    def of(cls, records: Records, at: int) -> "_Edge":
+        """Return a boundary of RAW records; a statistic has none that matters."""
+        if records.dtype is not RAW and records.dtype != RAW:
             return cls(0, known=True, seam=False)
-        return cls(int(boundary["register"]), bool(boundary["known"]), bool(int(boundary["flags"]) & _SEAM))
+        values: Any = records.item(at)  # all of it at once, as Python's own integers
+        return cls(values[_REGISTER], values[_KNOWN] != 0, values[_FLAGS] & _SEAM != 0)
 
 
 class _Kept:
@@ -72,7 +92,7 @@ class _Kept:
         self.changed = row is None
         self._added: list[Records] = []
         self._n = segment.n
-        self._end = _Edge.of(segment.boundaries[-1])
+        self._end = _Edge.of(segment.boundaries, -1)
 
     def extend(self, after: Segment, position: int) -> bool:
         """Return whether a segment could be added."""
@@ -88,7 +108,7 @@ class _Kept:
         if not len(rest):  # one boundary alone, that is known already
             return True
         self._added.append(_shifted(rest, shift) if shift else rest)
-        self._n, self._end = self._n + after.n, _Edge.of(self._added[-1][-1])
+        self._n, self._end = self._n + after.n, _Edge.of(self._added[-1], -1)
         self.position, self.changed = max(position, self.position), True
         return True
 
@@ -112,7 +132,9 @@ class Tails:
     def add(self, channel_id: int, source_id: int, segment: Segment, position: int, rank: int = 0) -> None:
         """Put a segment at the end of its series, or beside it where it does not continue it."""
         key = (channel_id, source_id)
-        last = self._last[key] if key in self._last else self._stored(key)
+        if key not in self._last:
+            self.expect(source_id, (channel_id,))
+        last = self._last[key]
         if last is not None and last.rank == rank and last.extend(segment, position):
             self._last[key] = last
             return
@@ -120,13 +142,13 @@ class Tails:
             self._done.append((key, last))
         self._last[key] = _Kept(segment, position, None, rank)
 
-    def _stored(self, key: tuple[int, int]) -> _Kept | None:
-        own = (self.table.c.channel_id == key[0]) & (self.table.c.source_id == key[1])
-        query = select(self.table).where(own).order_by(self.table.c.start.desc(), self.table.c.id.desc()).limit(1)
-        row = self.connection.execute(query).one_or_none()
-        if row is None:
-            return None
-        return _Kept(_segment(row, self._kind), row.position, row.id, row.rank if self._kind is RAW else 0)
+    def expect(self, source_id: int, channels: Collection[int]) -> None:
+        """Read at once where the series of some channels end."""
+        asked = [number for number in channels if (number, source_id) not in self._last]
+        self._last |= dict.fromkeys(((number, source_id) for number in asked), None)
+        for row in _ENDS[self.table.name].among(self.connection, asked, {"source": source_id}):
+            rank = row.rank if self._kind is RAW else 0
+            self._last[row.channel_id, source_id] = _Kept(_segment(row, self._kind), row.position, row.id, rank)
 
     def write(self) -> None:
         """Write what was added."""
@@ -154,7 +176,7 @@ class Tails:
         return row
 
 
-def _segment(row: Row[Any], kind: "np.dtype[Any]") -> Segment:
+def _segment(row: Any, kind: "np.dtype[Any]") -> Segment:  # noqa: ANN401 - a row of the driver's or of SQLAlchemy
     records = unpack(row.blob, kind)
     if kind is RAW:
         return Segment(row.start, row.length, row.serial, row.enc, row.step, row.modulus, records)
@@ -215,7 +237,7 @@ def extended(before: Segment, after: Segment) -> Segment | None:
 
 def _shift(end: _Edge, after: Segment) -> int | None:
     """Return what the later one's registers gain by what has rolled over before, None where they do not join."""
-    begin = _Edge.of(after.boundaries[0])
+    begin = _Edge.of(after.boundaries, 0)
     if not end.known or not begin.known:
         return None
     level, value = end.register, begin.register

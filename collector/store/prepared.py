@@ -36,13 +36,15 @@ class _Text:
         known = {**self._fixed, **given}
         return known if self._places is None else [known[name] for name in self._places]
 
-    def listed(self, members: Sequence[object]) -> Any:  # noqa: ANN401 - as above
-        """Return the members of its list as the driver takes them."""
-        return members if self._places is not None else dict(zip(self._list, members, strict=True))
+    def listed(self, members: Sequence[object], given: Values | None) -> Any:  # noqa: ANN401 - as above
+        """Return the members of its list, and other values, as the driver takes them."""
+        if given is None and self._places is not None:
+            return members
+        return self.values({**dict(zip(self._list, members, strict=True)), **(given or {})})
 
 
 class Prepared:
-    """One statement; where it has a parameter that expands, it has no other."""
+    """One statement; at most one of its parameters expands."""
 
     def __init__(self, statement: ClauseElement, expands: str | None = None) -> None:
         """Prepare a statement; `expands` names its parameter that stands for a list, `x IN (...)`."""
@@ -58,8 +60,8 @@ class Prepared:
         text = self._text(connection, 0, ())
         return self._fetched(connection, text, text.values(values or {}))
 
-    def among(self, connection: Connection, wanted: Sequence[object]) -> list[Any]:
-        """Return the rows for the members of a list; those of an empty one without asking.
+    def among(self, connection: Connection, wanted: Sequence[object], values: Values | None = None) -> list[Any]:
+        """Return the rows for the members of a list, and other values; those of an empty list without asking.
 
         Raises:
             DBAPIError: the database refuses.
@@ -69,7 +71,7 @@ class Prepared:
         room = 1 << (len(wanted) - 1).bit_length()  # few lengths, so that few texts are compiled and few are planned
         text = self._text(connection, room, ())
         padded = [*wanted, *[wanted[-1]] * (room - len(wanted))]
-        return self._fetched(connection, text, text.listed(padded))
+        return self._fetched(connection, text, text.listed(padded, values))
 
     def run(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Run it for each of some rows, all of which have the same names.

@@ -37,10 +37,23 @@ def interleaved(
     operations: int = 1,
     blocks: int = 25,
     clock: Callable[[], float] = time.process_time,
+    beside: Callable[[], object] = lambda: None,
 ) -> Pair:
-    """Return what one operation costs, blocks of both in turn. clock: CPU time, or `time.perf_counter`."""
-    pairs = [(_timed(ours, clock), _timed(reference, clock)) for _ in range(_WARM_UP + blocks)][_WARM_UP:]
-    return _pair(pairs, operations)
+    """Return what one operation costs, blocks of both in turn, and `beside`, which takes its own time, after each.
+
+    Args:
+        ours: A block of what is measured.
+        reference: A block of what it is held against.
+        operations: In a block.
+        blocks: Of each, without those to warm up.
+        clock: CPU time, or `time.perf_counter`.
+        beside: A block of something else, in the same minutes.
+    """
+    pairs = []
+    for _ in range(_WARM_UP + blocks):
+        pairs.append((_timed(ours, clock), _timed(reference, clock)))
+        beside()
+    return _pair(pairs[_WARM_UP:], operations)
 
 
 def _timed(work: Callable[[], object], clock: Callable[[], float]) -> float:

@@ -16,6 +16,11 @@ SOME = Prepared(
     select(NODE.c.level, NODE.c.idx, NODE.c.hash).where(NODE.c.idx.in_(bindparam("places", expanding=True))),
     expands="places",
 )
+ABOVE = Prepared(
+    select(NODE.c.idx).where(NODE.c.idx > bindparam("least"), NODE.c.idx.in_(bindparam("places", expanding=True)))
+    .where(NODE.c.level == bindparam("level")),
+    expands="places",
+)  # fmt: skip
 ONE = Prepared(select(NODE.c.hash).where(NODE.c.idx == bindparam("place")))
 MOVE = Prepared(update(NODE).where(NODE.c.idx == bindparam("place"), NODE.c.level == 0))
 FAR = 2**63 - 1
@@ -40,6 +45,14 @@ def test_a_list_of_any_length_gives_exactly_its_members(filled: Store, count: in
     with filled.read() as connection:
         found = SOME.among(connection, list(range(count)))
     assert sorted((row.idx, bytes(row.hash)) for row in found) == [(k, bytes([k] * 32)) for k in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 64, 65])
+def test_beside_a_list_other_values_are_heeded(filled: Store, count: int) -> None:
+    with filled.read() as connection:
+        found = ABOVE.among(connection, list(range(count)), {"least": 1, "level": 0})
+        assert ABOVE.among(connection, list(range(count)), {"least": 1, "level": 1}) == []
+    assert sorted(row.idx for row in found) == list(range(2, count))
 
 
 def test_integers_and_bytes_come_back_as_they_went(filled: Store) -> None:
