@@ -160,6 +160,22 @@ def proposals(file: Path, *, as_json: bool) -> None:
 
 @release.command()
 @takes("release_id")
+@as_json
+def replay(file: Path, release_id: str, *, as_json: bool) -> None:
+    """Compute an old release again from the ledger as it stood then; exit 1 where it comes out otherwise."""
+    from collector.settle.release import fetch
+    from collector.settle.replay import differences
+
+    with parts(file) as found, found.store.read() as connection:
+        made = fetch(connection, release_id)
+        lines = differences(connection, found.log, made)
+    good = "the same bytes from position " + str(made.position)
+    say({"release_id": made.id, "same": not lines, "differs": lines}, "\n".join(lines) or good, as_json=as_json)
+    sys.exit(1 if lines else 0)
+
+
+@release.command()
+@takes("release_id")
 @click.option("--terms", "path", required=True, type=click.Path(dir_okay=False, path_type=Path), help="terms.toml.")
 @as_json
 def determinants(file: Path, release_id: str, path: Path, *, as_json: bool) -> None:

@@ -172,7 +172,7 @@ class _Draft:
             "supersedes": before.id if before else None,
             "delta": compare(before.parsed, rows) if before and self.kind == "correction" else None,
             "checkpoint": log.checkpoint(self.connection, self.position).text(),
-            "consistency": _consistency(self.connection, log, self.asked.party, self.position),
+            "consistency": _consistency(self.connection, log, self.asked.party, self.position, number),
         }
 
     def _losses(self) -> dict[str, str]:
@@ -186,12 +186,20 @@ def _placed(position: int) -> int | str:
     return position if position >= 0 else "none"
 
 
-def _draft(connection: Connection, log: Log, asked: Request, timezone: str) -> _Draft:
-    position = log.size(connection)
+def draft_again(connection: Connection, log: Log, made: Made) -> "_Draft":
+    """Return a release as it was before it was made: at its position, after what stood then."""
+    manifest = manifest_of(made)
+    kind = "final" if made.kind == "correction" else made.kind
+    asked = Request(made.start, made.stop, kind, tuple(manifest["points"]), made.party)
+    return _draft(connection, log, asked, manifest["timezone"], made)
+
+
+def _draft(connection: Connection, log: Log, asked: Request, timezone: str, again: Made | None = None) -> _Draft:
+    position = log.size(connection) if again is None else again.position
     found = sources.points(connection, position)
     versions = [one for one in found.versions if not one.parties or asked.party is None or asked.party in one.parties]
     wanted = _wanted(versions, asked)
-    before = _standing(connection, asked, wanted)
+    before = _standing(connection, asked, wanted, again)
     kind = _kind(asked, before)
     return _Draft(connection, log, asked, kind, position, found.position, versions, wanted, before, timezone)
 
@@ -212,12 +220,18 @@ def _wanted(versions: Sequence[PointVersion], asked: Request) -> tuple[str, ...]
     return wanted
 
 
-def _standing(connection: Connection, asked: Request, wanted: Sequence[str]) -> Made | None:
+def _standing(connection: Connection, asked: Request, wanted: Sequence[str], again: Made | None) -> Made | None:
+    """Return the release that a new one follows, or that an old one followed when it was made."""
+    gone = table.c.withdrawn_position
+    then = (
+        (gone.is_(None),) if again is None else
+        (gone.is_(None) | (gone >= again.position), table.c.number < again.number)
+    )  # fmt: skip
     query = (
         select(table)
         .where(table.c.start == asked.start, table.c.stop == asked.stop, table.c.points == json.dumps(list(wanted)))
         .where(table.c.party == asked.party if asked.party else table.c.party.is_(None))
-        .where(table.c.withdrawn_position.is_(None))
+        .where(*then)
         .order_by(table.c.number.desc())
         .limit(1)
     )
@@ -279,10 +293,12 @@ def _next(connection: Connection) -> int:
     return 1 if newest is None else int(newest) + 1
 
 
-def _consistency(connection: Connection, log: Log, party: str | None, position: int) -> dict[str, Any] | None:
+def _consistency(
+    connection: Connection, log: Log, party: str | None, position: int, number: int
+) -> dict[str, Any] | None:
     """Return the proof from the party's previous release, whatever its period."""
     same = table.c.party == party if party else table.c.party.is_(None)
-    newest = select(table.c.position).where(same).order_by(table.c.number.desc()).limit(1)
+    newest = select(table.c.position).where(same, table.c.number < number).order_by(table.c.number.desc()).limit(1)
     old = connection.execute(newest).scalar_one_or_none()
     if old is None:
         return None
