@@ -1,5 +1,6 @@
 """Late data over what a final release went out with: told until a correction has gone out."""
 
+from collector.settle import release
 from collector.vee.parameters import Entry, Parameters, Which
 from tests.collector.settle.test_settle_release import GT1, Office, office
 from tests.collector.vee.test_vee_run import T0, Line
@@ -33,6 +34,18 @@ def test_late_data_after_a_final_are_told_until_the_correction_is_out(office: Of
     assert late(office) == [told]
     assert office.make(900, "final").kind == "correction"
     office.send(5, [160, 170])
+    assert late(office) == []
+
+
+def test_a_final_that_is_withdrawn_is_no_longer_held_against(office: Office) -> None:
+    finished(office)
+    office.send(1, [110, 112, 114, 150])
+    assert len(late(office)) == 1
+    with office.centre.store.write() as connection:
+        (made,) = release.listed(connection)
+        name, now = made["release_id"], office.centre.clock.wall()
+        release.withdraw(connection, office.centre.log, name, reason="Wrong period.", by="anna", now=now)
+    office.run()
     assert late(office) == []
 
 

@@ -147,6 +147,15 @@ def test_an_estimate_that_nobody_confirms_is_told_when_it_is_old(line: Line) -> 
     assert found(line, "C6") == []
 
 
+def test_how_old_an_estimate_may_become_is_set_by_the_site(line: Line) -> None:
+    put(line, Parameters((Entry("C6", T0, limits=(("days", 3),)),)))
+    line.send(0, [100, None, 120])
+    passed(line, 3)
+    assert found(line, "C6") == []
+    passed(line, 1)
+    assert found(line, "C6") == [("W", 0, 2, 2, 0)]
+
+
 def passed(line: Line, days: int) -> None:
     """Let days pass, and the gateway speak."""
     line.centre.clock.advance(days * DAY)
