@@ -12,16 +12,25 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, select
 
 from collector.series import raw, versions
-from collector.store.schema import current
+from collector.series.registers import Registers
+from collector.store.schema import current, raw_segment
 from collector.vee.series import HAS_VALUE, Bools, Codes
 from shared.status import READ, READ_AT_ENDS, UNKNOWN, Flags, Status, distance
 
+HOUR = 3600  # no interval is longer [s]
 Flagged = NDArray[np.int64]
 #: Built once: to build a statement costs more than to run it.
 _BELOW = (
     select(current.c.length)
     .where(current.c.channel_id == bindparam("channel"), current.c.length < bindparam("length"))
     .where(current.c.day >= bindparam("day"))
+    .distinct()
+)
+_ABOVE = (
+    select(raw_segment.c.length)
+    .where(raw_segment.c.channel_id == bindparam("channel"), raw_segment.c.length > bindparam("length"))
+    .where(raw_segment.c.start < bindparam("stop"), raw_segment.c.start >= bindparam("first"))
+    .where(raw_segment.c.start + raw_segment.c.n * raw_segment.c.length > bindparam("start"))
     .distinct()
 )
 _FAR = np.array([distance(status) for status in Status], dtype=np.uint8)
@@ -43,6 +52,23 @@ def far(status: Codes, flags: Flagged) -> Codes:
     worst = np.where(decided, READ, _FAR[status]).max(axis=1)
     found: Codes = np.where(inner(status, flags), READ_AT_ENDS, worst).astype(np.uint8)
     return found
+
+
+def covered(connection: Connection, channel_id: int, seen: Registers) -> Bools | None:
+    """Return which intervals lie in a coarser one that was read; None where the channel has none there."""
+    stop = seen.start + seen.n * seen.length
+    asked = {"channel": channel_id, "length": seen.length, "start": seen.start, "stop": stop,
+             "first": seen.start - raw.MOST * HOUR}  # fmt: skip
+    lengths = [one for one in connection.execute(_ABOVE, asked).scalars() if one % seen.length == 0]
+    found = np.zeros(seen.n, dtype=np.bool_)
+    for length in lengths:
+        first, last = -(-seen.start // length) * length, stop // length * length
+        if first < last:
+            known = raw.read(connection, channel_id, first, last, length).values_known
+            at = (first - seen.start) // seen.length
+            fine = np.repeat(known, length // seen.length)
+            found[at : at + len(fine)] |= fine
+    return found if lengths else None
 
 
 def below(connection: Connection, channel_id: int, length: int, start: int) -> list[int]:

@@ -48,6 +48,7 @@ class Around:
     #: Gives where the meter had no voltage, over all that an estimate looks back on.
     outage: Callable[[], Bools | None] = lambda: None
     anew: Anew | None = None  # estimates that stand are made again
+    covered: Bools | None = None  # read as parts of coarser intervals: no rule calls them estimated
 
 
 NOTHING = Around()
@@ -160,6 +161,9 @@ def _findings(verdict: Verdict, seen: Registers, view: _View, doubted: Bools | N
     """Return the findings over measured values and estimates alike; registers are compared within their runs."""
     fields = {"register_runs": seen.run.astype(np.int64)} | dict(view.around.fields)
     series = replace(view.series(verdict, seen, seen.known), doubted=doubted, **fields)
+    if view.around.covered is not None:
+        made = view.around.covered & (series.status == Status.ESTIMATED)
+        series = replace(series, status=np.where(made, int(Status.CALCULATED), series.status).astype(np.uint8))
     rules = [name for name in view.policy.rules(view.around.settings) if name not in _ELSEWHERE]
     return validate(series, rules, view.around.settings)
 

@@ -21,7 +21,7 @@ from collector.series.registers import Registers, empty
 from collector.series.versions import Version
 from collector.store.engine import Store
 from collector.store.schema import cursor, finding
-from collector.vee import faults, finals
+from collector.vee import faults, finals, grids
 from collector.vee.agenda import Agenda
 from collector.vee.anew import Anew
 from collector.vee.catalogue import RULES
@@ -191,6 +191,7 @@ class Run:
             self.calendar.of(channel.site), cache(partial(self.neighbours, channel, policy, seen)),
             partial(self.parameters.method, channel.site, policy.role, channel.meter, channel.quantity),
             cache(partial(self.around.outage, channel, seen)), anew=self.anew,
+            covered=grids.covered(self.connection, channel.id, seen),
         )  # fmt: skip
         verdict = judge(seen, standing, policy, channel.quantity, first, torn, doubted, around)
         rows = [self._row(channel, seen, one) for one in verdict.findings]

@@ -4,19 +4,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from collector.series import channels, raw, versions
 from collector.settle import release
 from collector.settle.release import Made
 from collector.settle.release import Request as Asked
+from collector.store.schema import finding
 from collector.vee import explain, grids
 from collector.vee.edit import book
 from collector.vee.edit.request import Request
+from collector.vee.parameters import Entry, Parameters, Which
 from shared.errors import ConfigError
 from shared.master import PointVersion
 from shared.status import READ, READ_AT_ENDS, UNKNOWN, Flags, Status, distance
 from tests.collector.settle.test_settle_release import GT1, Office, office
 from tests.collector.vee.test_vee_run import NAME, T0
+from tests.collector.vee.test_vee_surroundings import put
 from tests.fakes import reads
 
 __all__ = ["office"]
@@ -105,6 +109,23 @@ def test_a_gap_on_both_grids_is_estimated_within_its_own_reads(office: Office, t
     assert [row.status for row in made.parsed] == ["VALID", "VALID", "ESTIMATED", "ESTIMATED", "VALID"]
     assert sum(row.value or 0 for row in made.parsed) == 180_000
     assert office.verified(office.write(made, tmp_path)).failures == []
+
+
+@pytest.mark.parametrize(("middle", "wanted"), [(190, []), (None, [("E", 6, 12)])])
+def test_no_rule_calls_estimated_what_was_read_on_the_coarser_grid(
+    office: Office, middle: int | None, wanted: list[tuple[str, int, int]]
+) -> None:
+    """Else weeks in longer intervals would stand in the way of a final as weeks of estimates."""
+    put(office, Parameters((Entry("C5", T0 - 300, Which("dc1"), limits=(("warn_days", 0), ("fail_days", 0))),)))
+    office.points(GT1)
+    office.send(0, [100, 110, 125, 135])
+    office.centre.take(office.agent.seal("intervals", reads(T0 + 900, [135, 172, middle, 250], length=900)))
+    office.run()
+    office.send(12, [250, 260, 275, 280])
+    with office.centre.store.read() as connection:
+        own = select(finding.c.severity, finding.c.start, finding.c.stop).where(finding.c.rule == "C5")
+        rows = connection.execute(own.where(finding.c.resolved_position.is_(None))).all()
+    assert sorted({(row.severity, (row.start - T0) // 300, (row.stop - T0) // 300) for row in rows}) == wanted
 
 
 def asked(start: int, stop: int, *values: int) -> Request:
