@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from shared import losses
+from shared import losses, share
 from shared.errors import ConfigError, Malformed
 from shared.formula import Formula, parse
 from shared.losses import Losses
+from shared.share import Share
+
+PARTS = ("", "positive", "negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,10 @@ class PointVersion:
     market: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     #: The point is what is lost of what its formula gives; None: it is what its formula gives.
     losses: Losses | None = None
+    #: The point is a party's share of what its formula gives.
+    share: Share | None = None
+    #: "positive" or "negative": only that part of what its formula gives, as a positive amount; "": all of it.
+    part: str = ""
 
     @property
     def parsed(self) -> Formula:
@@ -35,12 +42,19 @@ class PointVersion:
     @property
     def whole(self) -> Formula:
         """Return all that the point is made of, as one formula: for its references, not for its value."""
+        if self.share is not None:
+            return self.share.with_loads(self.parsed)
         beside = None if self.losses is None else self.losses.reactive
         return self.parsed if beside is None else Formula(self.parsed.terms + beside.terms)
 
     @property
     def text(self) -> str:
         """Return how the value comes about, as a person reads it."""
+        if self.share is not None:
+            users = ", ".join(ref for _, ref in self.share.loads)
+            return f"{self.share.whose}'s share of {self.formula} ({self.share.method}, by {users})"
+        if self.part:
+            return f"{self.part} part of {self.formula}"
         if self.losses is None:
             return self.formula
         return f"losses of {self.formula} ({', '.join(f'{name} {text}' for name, text in self.losses.texts)})"
@@ -67,6 +81,7 @@ def entry(one: PointVersion) -> dict[str, object]:
         "id": one.id, "from": one.since, "role": one.role, "formula": one.formula, "length_s": one.length,
         "quantity": one.quantity, "parties": list(one.parties), **({"market": market} if market else {}),
         **({} if one.losses is None else {"losses": dict(one.losses.texts)}),
+        **({} if one.share is None else {"share": one.share.body()}), **({"part": one.part} if one.part else {}),
     }  # fmt: skip
 
 
@@ -86,9 +101,14 @@ def _point(one: dict[str, Any]) -> PointVersion:
     parties = tuple(one["parties"])
     market = names_of(one.get("market", {}))
     lost = None if one.get("losses") is None else losses.of(one["losses"])
+    shared = None if one.get("share") is None else share.of(one["share"])
+    part = one.get("part", "")
+    if part not in PARTS:
+        raise Malformed(f"a point's part is {str(part)[:40]!r}")
     return PointVersion(
-        one["id"], one["from"], one["role"], one["formula"], one["length_s"], one["quantity"], parties, market, lost
-    )
+        one["id"], one["from"], one["role"], one["formula"], one["length_s"], one["quantity"], parties, market, lost,
+        shared, part,
+    )  # fmt: skip
 
 
 def names_of(market: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:

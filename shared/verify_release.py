@@ -245,7 +245,15 @@ def _exact(
     found: Evidence, point: PointVersion, start: int, through: frozenset[str], inner: _Inner
 ) -> _Total:  # fmt: skip
     """Return what a row is before it is rounded, with the statuses and qualities of its terms."""
-    total, statuses, sets = _total(found, point.parsed, point, start, through, inner)
+    total, statuses, sets = _total(found, point.whole if point.share else point.parsed, point, start, through, inner)
+    if point.share is not None:
+        energy, *_ = _term(found, point.parsed.refs[0], start, point.length, through | {point.id}, inner)
+        loads = {ref: _term(found, ref, start, point.length, through | {point.id}, inner)[0]
+                 for _, ref in point.share.loads}  # fmt: skip
+        made = None if total is None else point.share.of(energy, loads)
+        return None if made is None else Fraction(made), statuses, sets
+    if point.part and total is not None:
+        total = max(total if point.part == "positive" else -total, Fraction(0))
     if point.losses is None:
         return total, statuses, sets
     beside: Fraction | None = Fraction(0)

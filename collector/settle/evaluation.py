@@ -19,6 +19,7 @@ from shared.errors import ConfigError
 from shared.formula import Formula
 from shared.master import PointVersion
 from shared.quantity import INT64_MAX
+from shared.share import Share
 from shared.status import WORST_LAST, Status
 
 Sets = NDArray[np.uint16]
@@ -114,12 +115,17 @@ def evaluate(formula: Formula, terms: Mapping[str, Term]) -> Evaluated:
 
 
 def evaluate_point(point: PointVersion, terms: Mapping[str, Term]) -> Evaluated:
-    """Return a point over all intervals: what its formula gives, or what is lost of that.
+    """Return a point over all intervals: what its formula gives, a part or a share of that, or what is lost of it.
 
     Raises:
         ValueError: as `evaluate`.
     """
     whole, losses = evaluate(point.whole, terms), point.losses
+    if point.share is not None:
+        return _with(whole, _shares(point.share, point.parsed.refs[0], whole, terms))
+    if point.part:
+        sign = 1 if point.part == "positive" else -1
+        return _with(whole, [None if one is None else max(sign * one, Fraction(0)) for one in whole.exact()])
     if losses is None:
         return whole
     active = evaluate(point.parsed, terms).exact()
@@ -130,6 +136,15 @@ def evaluate_point(point: PointVersion, terms: Mapping[str, Term]) -> Evaluated:
         for one, beside in zip(active, reactive, strict=True)
     ]
     return _with(whole, lost)
+
+
+def _shares(share: Share, energy: str, whole: Evaluated, terms: Mapping[str, Term]) -> list[Fraction | None]:
+    loads = {ref: terms[ref].values for _, ref in share.loads}
+    found: list[Fraction | None] = []
+    for at, known in enumerate(whole.known.tolist()):
+        made = share.of(int(terms[energy].values[at]), {ref: int(loads[ref][at]) for ref in loads}) if known else None
+        found.append(None if made is None else Fraction(made))
+    return found
 
 
 def _with(whole: Evaluated, exact: list[Fraction | None]) -> Evaluated:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from datetime import UTC
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import tomlkit
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from collector.config import Id, Market, Moment, Strict, keys_of
+from collector.settle.allocations import AllocationEntry, divides
 from collector.settle.evaluation import evaluation_order
 from shared import losses, master, places
 from shared.errors import ConfigError
@@ -38,14 +39,19 @@ class PointEntry(Strict):
     losses: dict[str, str] | None = Field(
         default=None, description=f"the point is what is lost of its formula: {', '.join(losses.KEYS)}"
     )
+    part: Literal["positive", "negative"] | None = Field(default=None, description="only that part, as an amount")
     market: Market = Field(default={}, description="what each format's market calls it")
 
     @field_validator("length_s")
     @classmethod
     def _divides(cls, length: int) -> int:
-        if 86_400 % length:
-            raise ValueError(f"{length} s does not divide a day")
-        return length
+        return divides(length)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.part and self.losses is not None:
+            raise ValueError("part and losses exclude each other; make the part a point of its own")
+        return self
 
 
 class PointsFile(Strict):
@@ -53,6 +59,7 @@ class PointsFile(Strict):
 
     schema_: Literal[1] = Field(alias="schema")
     point: list[PointEntry] = Field(default=[])
+    allocation: list[AllocationEntry] = Field(default=[])
 
 
 def load(path: Path) -> list[PointVersion]:
@@ -65,6 +72,11 @@ def load(path: Path) -> list[PointVersion]:
     file = document.checked(PointsFile.model_validate, _known)
     complaints: list[str] = []
     made = [_version(document, at, entry, complaints) for at, entry in enumerate(file.point)]
+    for at, one in enumerate(file.allocation):
+        try:
+            made += one.points()
+        except ConfigError as error:
+            complaints.append(f'{document.place(("allocation", at, "id"))}: allocation "{one.id}": {error}')
     if complaints:
         raise ConfigError("\n".join(complaints))
     found = sorted((one for one in made if one is not None), key=lambda one: (one.id, one.since))
@@ -74,8 +86,8 @@ def load(path: Path) -> list[PointVersion]:
 
 
 def _known(path: Keys) -> Sequence[str]:
-    model: type[BaseModel] = PointEntry if path and path[0] == "point" else PointsFile
-    return keys_of(model)
+    tables: dict[str, type[BaseModel]] = {"point": PointEntry, "allocation": AllocationEntry}
+    return keys_of(tables.get(str(path[0]), PointsFile) if path else PointsFile)
 
 
 def _version(document: Document, at: int, entry: PointEntry, complaints: list[str]) -> PointVersion | None:
@@ -92,7 +104,7 @@ def _version(document: Document, at: int, entry: PointEntry, complaints: list[st
     parties = tuple(sorted(entry.parties))
     return PointVersion(
         entry.id, since, entry.role, entry.formula, entry.length_s, quantity, parties, names_of(entry.market),
-        lost,
+        lost, None, entry.part or "",
     )  # fmt: skip
 
 
@@ -136,8 +148,17 @@ def _doubles(found: Sequence[PointVersion], path: Path) -> None:
 
 
 def _circles(found: Sequence[PointVersion]) -> None:
+    """Refuse points that refer to each other in a circle, or to a point whose rows are longer or shorter."""
     for since in sorted({one.since for one in found}):
-        evaluation_order({one.id: one.whole for one in in_force(found, since).values()})
+        force = in_force(found, since)
+        evaluation_order({one.id: one.whole for one in force.values()})
+        for one in force.values():
+            for ref in one.whole.refs:
+                if ref in force and force[ref].length != one.length:
+                    raise ConfigError(
+                        f'point "{one.id}": its rows have {one.length} s, those of {ref} {force[ref].length} s;'
+                        " give both the same length_s"
+                    )
 
 
 def diff(old: Sequence[PointVersion], new: Sequence[PointVersion]) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from collector.settle.rounding import DayCarry
 from collector.settle.rows import Channel, results
 from collector.vee.series import HAS_VALUE
-from shared import losses
+from shared import losses, share
 from shared.evidence import Evidence, Version
 from shared.master import PointVersion
 from shared.rounding import CARRY_DAY, HALF_EVEN, local_day
@@ -30,6 +30,8 @@ FORMULAS = (
     (("p", 900, f"{CHANNELS[0]} - 0.97 * {CHANNELS[1]}"), ("q", 900, "0.5 * p - 0.333 * p")),
     (("p", 300, f"0.5 * {CHANNELS[1]}"), ("q", 300, f"p + {CHANNELS[0]} - p"), ("r", 300, "q - 0.125 * p")),
     (("p", 1800, f"{CHANNELS[0]} + {CHANNELS[1]}"), ("q", 1800, "-1.5 * p"), ("r", 900, CHANNELS[1])),
+    (("part", 300, f"0.5 * {CHANNELS[0]} - {CHANNELS[1]}"), ("minus", 300, "0.25 * part"), ("q", 300, "part - minus")),
+    (("p", 900, f"0.4 * {CHANNELS[0]}"), ("some", 900, "p"), ("rest", 900, "p"), ("both", 900, "some + rest")),
     (("t", 900, f"0.5 * {CHANNELS[0]}"), ("q", 900, f"{CHANNELS[0]} - t"), ("u", 900, "q")),
 )
 #: Of the points of these names.
@@ -37,6 +39,10 @@ LOSSES = {
     "t": losses.of({"no_load_W": "0.0013", "load_W": "21.5", "rated_VA": "2500", "reactive": CHANNELS[1]}),
     "u": losses.of({"resistance_ohm": "0.37", "voltage_V": "10000"}),
 }
+
+_USERS = {"method": "proportional", "loads": {"a": CHANNELS[0], "b": CHANNELS[1]}}
+SHARES = {"some": share.of(_USERS | {"whose": "a"}), "rest": share.of(_USERS | {"whose": "rest"})}
+PART_OF = {"part": "positive", "minus": "negative"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,13 @@ class Grid:
         for at, (value, status, flags) in enumerate(self.slots):
             slot = (self.channel, T0 + at * self.length, self.length)
             found.versions[slot] = Version(value if HAS_VALUE[status] else None, status, int(flags), None, 0)
+
+
+def _point(name: str, text: str, length: int) -> PointVersion:
+    return PointVersion(
+        name, 0, "load", text, length, "energy_active_net", (), (), LOSSES.get(name), SHARES.get(name),
+        PART_OF.get(name, ""),
+    )  # fmt: skip
 
 
 VALUE = st.one_of(st.integers(-9, 9), st.integers(-(2**40), 2**40))
@@ -86,10 +99,7 @@ DARWIN = "Australia/Darwin"  # its day ends at 14:30 UTC, inside the span
 def test_rows_and_verify_give_the_same_on_any_versions(
     found: list[Grid], formulas: tuple[tuple[str, int, str], ...], rule: str
 ) -> None:
-    points = [
-        PointVersion(name, 0, "load", text, length, "energy_active_net", (), (), LOSSES.get(name))
-        for name, length, text in formulas
-    ]
+    points = [_point(name, text, length) for name, length, text in formulas]
     channels: dict[str, dict[int, Channel]] = {}
     evidence = Evidence(points=points)
     for grid in found:

@@ -1,5 +1,7 @@
 """Points: what is settled, as the dated formulas that the log holds."""
 
+from typing import Any
+
 from fastapi import APIRouter
 
 from collector.office.answers import Answer, Whole
@@ -24,6 +26,8 @@ class Point(Answer):
     parties: list[str]
     market: dict[str, dict[str, str]]
     losses: dict[str, str] | None  # the point is what is lost of its formula
+    share: dict[str, Any] | None  # the point is a party's share of what its formula gives
+    part: str | None  # positive or negative: only that part of what its formula gives
     in_force: bool
 
 
@@ -47,7 +51,9 @@ def points(office: Office, at: Time = None, as_of: Time = None) -> Points:
             id=one.id, since=instant(one.since), role=one.role, formula=one.formula, length_s=one.length,
             quantity=one.quantity, parties=list(one.parties),
             market={form: dict(names) for form, names in one.market},
-            losses=None if one.losses is None else dict(one.losses.texts), in_force=holding.get(one.id) == one,
+            losses=None if one.losses is None else dict(one.losses.texts),
+            share=None if one.share is None else one.share.body(), part=one.part or None,
+            in_force=holding.get(one.id) == one,
         )
         for one in found.versions
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.settle import allocate
-from collector.settle.allocation import Method, apportion
+from shared.allocation import Method, apportion
 
 HALF = Fraction(1, 2)
 THIRD = Fraction(1, 3)
