@@ -11,10 +11,17 @@ from shared import batch as batches
 from shared import envelope, retiming
 from shared.batch import Batch
 from shared.errors import Malformed
+from shared.intervals import Intervals
 from shared.retiming import Anchor
 
 _STATES = (State.ADMITTED, State.HELD, State.FROZEN)
 _AT_ONCE = 200
+
+
+def own(batch: Batch, body: Intervals) -> Anchor | None:
+    """Return the anchor of a batch whose clock stepped while it was open, where its labels are wrong by it."""
+    by = retiming.anchor(batch.clock)
+    return by if by is not None and retiming.unsure(batch.clock) and retiming.off(body, by) is not None else None
 
 
 def since(connection: Connection, position: int, before: int) -> tuple[int, Anchor] | None:

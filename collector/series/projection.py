@@ -176,7 +176,7 @@ class Projection:
 
     def _comes_early(self, entry: Entry, batch: Batch, body: Intervals) -> bool:
         """Return whether a batch waits because it is labelled in the future; the first of its agent is a finding."""
-        ahead = self.early.holds(entry, batch, body, _own_anchor(batch, body))
+        ahead = self.early.holds(entry, batch, body, anchors.own(batch, body))
         if ahead is not None and self.early.of(batch.agent) == [entry.position]:
             text, stop = (
                 wait.sentence(batch, ahead, self.early.others(batch.agent, entry.received_at)),
@@ -190,7 +190,7 @@ class Projection:
 
     def _place(self, one: _Taken, only: str | None = None, by: Anchor | None = None) -> None:
         """Put a batch, or one meter of it, where its labels say, or an anchor: that it was sealed with, or a later."""
-        by = by or _own_anchor(one.batch, one.body)
+        by = by or anchors.own(one.batch, one.body)
         if only is None:
             self._expect(one.batch, one.body)
         for block in one.body.blocks:
@@ -213,7 +213,7 @@ class Projection:
         for position in positions:
             for entry, batch, body in self._again(position):
                 word = replace(batch, clock=replace(batch.clock, status="I")) if doubted else batch
-                self._place(self._taken(entry, word, body, since), by=_own_anchor(batch, body))
+                self._place(self._taken(entry, word, body, since), by=anchors.own(batch, body))
         self._waits_no_longer(agent, positions, since)
 
     def _waits_no_longer(self, agent: str, positions: Sequence[int], since: int) -> None:
@@ -347,7 +347,7 @@ class Projection:
         for place in factors.batches_of(self.connection, self.numbers, one):
             for entry, batch, body in self._again(place):
                 later = anchors.since(self.connection, place, one.position)
-                by = _own_anchor(batch, body)
+                by = anchors.own(batch, body)
                 if by is None and later is not None and retiming.off(body, later[1]) is not None:
                     by = later[1]
                 first, stop = retiming.placed(body, by)
@@ -393,9 +393,3 @@ class Projection:
         self.statistics.write()
         self._flush()
         self.told.write()
-
-
-def _own_anchor(batch: Batch, body: Intervals) -> Anchor | None:
-    """Return the anchor of a batch whose clock stepped while it was open, where its labels are wrong by it."""
-    by = retiming.anchor(batch.clock)
-    return by if by is not None and retiming.unsure(batch.clock) and retiming.off(body, by) is not None else None
