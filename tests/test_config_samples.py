@@ -19,7 +19,7 @@ from agent.ship.uplink import Uplink
 from agent.ship.window import Window
 from collector import config
 from collector.series import meters_file
-from collector.settle import points, terms_file
+from collector.settle import balance_file, points, terms_file
 from collector.vee import calendar_file, rules_file
 from shared import topics
 from shared.clock import SystemClock
@@ -184,3 +184,13 @@ def test_the_terms_file_is_good_with_what_its_comments_show(tmp_path: Path) -> N
     assert [key for key in sorted(keys) if key not in text] == []
     assert terms.contract is not None
     assert terms.contract.history == ["central-1-000003"]
+
+
+def test_the_balance_file_is_good_and_names_every_key(tmp_path: Path) -> None:
+    text = (CONFIG / "balance.toml").read_text(encoding="utf-8")
+    opened = tmp_path / "balance.toml"
+    opened.write_text("\n".join(line.removeprefix("# ") for line in text.splitlines()), encoding="utf-8")
+    assert list(balance_file.load(opened).accuracies) == ["dc1/pcc-main"]
+    models = (balance_file.BalanceFile, balance_file.Sides, balance_file.MeterEntry)
+    keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    assert [key for key in sorted(keys) if key not in text] == []

@@ -176,6 +176,26 @@ def replay(file: Path, release_id: str, *, as_json: bool) -> None:
 
 @release.command()
 @takes("release_id")
+@click.option("--file", "path", required=True, type=click.Path(dir_okay=False, path_type=Path), help="balance.toml.")
+@as_json
+def balance(file: Path, release_id: str, path: Path, *, as_json: bool) -> None:
+    """Say where the energy of a release came from and went, how far each total may be off, and what is left."""
+    from dataclasses import asdict
+
+    from collector.settle import balance_file
+    from collector.settle.balance import figures, line
+    from collector.settle.release import fetch
+
+    wanted = balance_file.load(path)
+    with parts(file) as found, found.store.read() as connection:
+        made = fetch(connection, release_id)
+        totals = figures(connection, made, wanted)
+    members = {"release_id": made.id, "unit": "mWh", "figures": [asdict(one) for one in totals]}
+    say(members, "\n".join(line(one) for one in totals), as_json=as_json)
+
+
+@release.command()
+@takes("release_id")
 @click.option("--terms", "path", required=True, type=click.Path(dir_okay=False, path_type=Path), help="terms.toml.")
 @as_json
 def determinants(file: Path, release_id: str, path: Path, *, as_json: bool) -> None:

@@ -1,0 +1,171 @@
+"""Where a site's energy came from and went in a release: gross, net, storage apart, and what is left unaccounted for.
+
+Rules of this file: all totals are of one release, so of one version of the topology, and the residual is what closes
+each row to zero; a row that lacks a side is left out of the residual and counted; a total by subtraction is as
+uncertain as its meters together, and says so where that is too much to bill by.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+from sqlalchemy import Connection
+
+from collector.settle import sources
+from collector.settle.balance_file import BalanceFile, Sides
+from collector.settle.release import Made
+from collector.settle.rows import Channel
+from collector.settle.uncertainty import Accuracy, Off, errors, together
+from collector.vee.series import HAS_VALUE, Ints
+from shared.errors import ConfigError
+from shared.master import PointVersion, in_force
+from shared.release import Row
+
+_SIGNS = {"imports": 1, "generation": 1, "discharge": 1, "exports": -1, "charge": -1, "load": -1}
+#: Figures: which sides they add, with signs.
+_FIGURES: dict[str, Mapping[str, int]] = {
+    "gross_load": {"load": 1}, "gross_generation": {"generation": 1}, "net": {"imports": 1, "exports": -1},
+    "charge": {"charge": 1}, "discharge": {"discharge": 1}, "residual": _SIGNS,
+}  # fmt: skip
+Coefficients = Mapping[str, Fraction]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One total of the period. [mWh]"""
+
+    name: str
+    value: int
+    off: Off | None  # None: not known
+    grade: bool | None  # good enough to bill by; None: not known
+    rows: int  # that it is made of
+    lacking: int  # rows left out, since a side has no value
+
+
+def figures(connection: Connection, made: Made, file: BalanceFile) -> list[Figure]:
+    """Return the totals of a release.
+
+    Raises:
+        ConfigError: a point of the file is not in the release, or rows are of different lengths.
+    """
+    rows = _values(made.parsed, file.balance)
+    versions = sources.points(connection, made.position).versions
+    spread = _spread(connection, made, versions, file.accuracies)
+    return [_figure(name, sides, rows, file, spread) for name, sides in _FIGURES.items()]
+
+
+Values = dict[str, list[int | None]]
+
+
+def _values(rows: Sequence[Row], sides: Sides) -> Values:
+    named = [point for side in _SIGNS for point in getattr(sides, side)]
+    twice = sorted({point for point in named if named.count(point) > 1})
+    found: Values = {point: [row.value for row in rows if row.point == point] for point in named}
+    lacking = sorted(point for point, values in found.items() if not values)
+    if lacking or twice:
+        what = f"the release has no point {lacking[0]!r}" if lacking else f"{twice[0]!r} stands twice"
+        raise ConfigError(f"[balance]: {what}; it has {', '.join(sorted({row.point for row in rows}))}")
+    if len({len(values) for values in found.values()}) > 1:
+        raise ConfigError("[balance]: its points have rows of different lengths; give them one length_s")
+    return found
+
+
+def _figure(
+    name: str, sides: Mapping[str, int], rows: Values, file: BalanceFile, spread: "_Spread"
+) -> Figure:  # fmt: skip
+    terms = {point: sign for side, sign in sides.items() for point in getattr(file.balance, side)}
+    count = len(next(iter(rows.values()), ()))
+    whole = [at for at in range(count) if all(rows[point][at] is not None for point in terms)]
+    value = sum(sign * (rows[point][at] or 0) for point, sign in terms.items() for at in whole)
+    off = spread.of(terms)
+    grade = None if off is None else off.rss * 100 <= Fraction(file.grade_percent) * abs(value)
+    return Figure(name, value, off, grade, len(whole), count - len(whole))
+
+
+class _Spread:
+    """How far points may be off, from the channels behind them."""
+
+    def __init__(self, parts: Sequence[tuple[Mapping[str, Coefficients | None], Mapping[str, "_Energy"]]]) -> None:
+        self._parts = parts
+
+    def of(self, points: Mapping[str, int]) -> Off | None:
+        """Return how far a signed sum of points may be off."""
+        found: dict[str, tuple[Fraction, tuple[Fraction, Fraction] | None]] = {}
+        for number, (formulas, energies) in enumerate(self._parts):
+            factors: dict[str, Fraction] = {}
+            for point, sign in points.items():
+                formula = formulas.get(point)
+                if formula is None:
+                    return None
+                for ref, factor in formula.items():
+                    factors[ref] = factors.get(ref, Fraction(0)) + sign * factor
+            found |= {f"{ref} {number}": (factor, energies[ref].off) for ref, factor in factors.items() if factor}
+        return together(found) if len(self._parts) < 2 else _added(found)
+
+
+def _added(found: Mapping[str, tuple[Fraction, tuple[Fraction, Fraction] | None]]) -> Off | None:
+    """Return how far a sum over parts of a period may be off: a meter errs the same way in all of them."""
+    meters: dict[str, tuple[Fraction, tuple[Fraction, Fraction] | None]] = {}
+    for key, (factor, error) in found.items():
+        ref = key.partition(" ")[0]
+        before = meters.get(ref, (Fraction(1), (Fraction(0), Fraction(0))))[1]
+        sums = None if error is None or before is None else tuple(
+            one + abs(factor) * other for one, other in zip(before, error, strict=True)
+        )  # fmt: skip
+        meters[ref] = Fraction(1), None if sums is None else (sums[0], sums[1])
+    return together(meters)
+
+
+@dataclass(frozen=True, slots=True)
+class _Energy:
+    """How far a channel's energy of a span may be off."""
+
+    off: tuple[Fraction, Fraction] | None
+
+
+def _spread(
+    connection: Connection, made: Made, versions: Sequence[PointVersion], accuracies: Mapping[str, Accuracy]
+) -> _Spread:
+    cuts = sorted({one.since for one in versions if made.start < one.since < made.stop})
+    parts = []
+    for first, stop in pairwise([made.start, *cuts, made.stop]):
+        force = in_force(versions, first)
+        formulas = {name: _channels(name, force) for name in force}
+        refs = {ref for found in formulas.values() if found is not None for ref in found}
+        channels = sources.channels(connection, refs, range(first, stop), made.position)
+        energies = {ref: _Energy(_error(channels.get(ref), accuracies.get(ref.partition(".")[0]))) for ref in refs}
+        parts.append((formulas, energies))
+    return _Spread(parts)
+
+
+def _channels(name: str, force: Mapping[str, PointVersion]) -> Coefficients | None:
+    """Return a point as factors of channels; None where it is not such a sum."""
+    point = force.get(name)
+    if point is None or point.losses is not None or point.share is not None or point.part:
+        return None
+    found: dict[str, Fraction] = {}
+    for factor, ref in point.parsed.terms:
+        inner: Coefficients | None = {ref: Fraction(1)} if "/" in ref else _channels(ref, force)
+        if inner is None:
+            return None
+        for channel, share in inner.items():
+            found[channel] = found.get(channel, Fraction(0)) + factor * share
+    return found
+
+
+def _error(grids: Mapping[int, Channel] | None, accuracy: Accuracy | None) -> tuple[Fraction, Fraction] | None:
+    if not grids or accuracy is None:
+        return None
+    channel = grids[min(grids)]
+    known: Ints = channel.values[HAS_VALUE[channel.status]]
+    return errors(accuracy, np.asarray(known, np.int64), channel.length)
+
+
+def line(one: Figure) -> str:
+    """Return a figure for a person."""
+    told = f"{one.name:17} {one.value:>22,} mWh"
+    told += "  uncertainty not known" if one.off is None else f"  ± {one.off.rss:,} (worst {one.off.most:,})"
+    told += "  not revenue grade" if one.grade is False else ""
+    return told + (f"  {one.lacking} of {one.rows + one.lacking} rows lack a side" if one.lacking else "")
