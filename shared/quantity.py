@@ -43,6 +43,7 @@ def _table() -> dict[str, Quantity]:
         ("energy_reactive_q4", "mvarh", "8.8.0", "register", True),
         ("energy_apparent", "mVAh", "9.8.0", "register", True),
         ("volume", "dm3", None, "register", True),
+        ("energy_fuel", "mWh", None, "register", True),
         ("power_active_total", "mW", "16.7.0", "instantaneous", False),
         ("power_active_l1", "mW", "36.7.0", "instantaneous", False),
         ("power_active_l2", "mW", "56.7.0", "instantaneous", False),
