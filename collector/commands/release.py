@@ -159,6 +159,22 @@ def proposals(file: Path, *, as_json: bool) -> None:
 
 
 @release.command()
+@takes("release_id", "row")
+@as_json
+def explain(file: Path, release_id: str, row: str, *, as_json: bool) -> None:
+    """Follow one row (POINT@START) down to the register reads that it rests on."""
+    from collector.deliver.answers import row as named
+    from collector.settle.release import fetch
+    from collector.settle.trace import lines, trace
+    from shared.release import seconds as parse
+
+    point, start = named(row)
+    with parts(file) as found, found.store.read() as connection:
+        told = trace(connection, found.log, fetch(connection, release_id), point, parse(start))
+    say(told, "\n".join(lines(told)), as_json=as_json)
+
+
+@release.command()
 @takes("release_id")
 @as_json
 def replay(file: Path, release_id: str, *, as_json: bool) -> None:

@@ -1,0 +1,43 @@
+"""A released row is followed down to the register reads of the signed batches."""
+
+import pytest
+
+from collector.settle.trace import lines, trace
+from collector.store.engine import Store
+from shared.errors import ConfigError
+from tests.collector.conftest import Centre
+from tests.collector.settle.test_settle_release import GT1, Office
+from tests.collector.vee.test_vee_run import NAME, T0
+
+
+@pytest.fixture
+def office(store: Store) -> Office:
+    made = Office(Centre(store))
+    made.points(GT1)
+    return made
+
+
+def test_the_two_reads_behind_a_row_are_shown(office: Office) -> None:
+    office.send(0, [100, 110, 125, 140])
+    made = office.make()
+    with office.centre.store.read() as connection:
+        found = trace(connection, office.centre.log, made, "gt1", T0)
+    told = list(lines(found))
+    assert told[0] == f"gt1 at 2026-03-02T14:00:00Z: 40,000 mWh VALID = {NAME}"
+    assert [line.strip() for line in told if "register" in line][0::3] == [
+        f"{NAME} at 2026-03-02T14:00:00Z: register 100 x 1000",
+        f"{NAME} at 2026-03-02T14:15:00Z: register 140 x 1000",
+    ]
+    assert sum(one["value"] for one in found["channels"]) == 40_000
+    assert {leaf["kind"] for leaf in found["leaves"]} == {"intervals", "vee", "points"}
+
+
+def test_an_estimate_names_its_method(office: Office) -> None:
+    office.send(0, [100, 110, None, 140])
+    made = office.make()
+    with office.centre.store.read() as connection:
+        found = trace(connection, office.centre.log, made, "gt1", T0)
+        with pytest.raises(ConfigError, match="has no row of gt1 at 2026-03-02T15:00:00Z"):
+            trace(connection, office.centre.log, made, "gt1", T0 + 3600)
+    assert [one["status"] for one in found["channels"]] == ["VALID", "ESTIMATED", "ESTIMATED"]
+    assert all(one["method"] for one in found["channels"][1:])
