@@ -21,8 +21,7 @@ def trace(connection: Connection, log: Log, made: Made, point: str, start: int) 
     """Return what a row of a release rests on. [UTC s]
 
     Returns:
-        ``row``, ``formula``, ``channels`` (their intervals) and ``leaves`` (each with the reads of those channels at the
-        boundaries of the row).
+        ``row``, ``formula``, ``channels`` (their intervals) and ``leaves`` (with the reads at the row's boundaries).
 
     Raises:
         ConfigError: the release has no such row.
