@@ -33,6 +33,8 @@ class PointVersion:
     share: Share | None = None
     #: "positive" or "negative": only that part of what its formula gives, as a positive amount; "": all of it.
     part: str = ""
+    #: From then on the point is no more, until a later entry of the same id; None: without end. [UTC s]
+    until: int | None = None
 
     @property
     def parsed(self) -> Formula:
@@ -82,6 +84,7 @@ def entry(one: PointVersion) -> dict[str, object]:
         "quantity": one.quantity, "parties": list(one.parties), **({"market": market} if market else {}),
         **({} if one.losses is None else {"losses": dict(one.losses.texts)}),
         **({} if one.share is None else {"share": one.share.body()}), **({"part": one.part} if one.part else {}),
+        **({} if one.until is None else {"until": one.until}),
     }  # fmt: skip
 
 
@@ -107,7 +110,7 @@ def _point(one: dict[str, Any]) -> PointVersion:
         raise Malformed(f"a point's part is {str(part)[:40]!r}")
     return PointVersion(
         one["id"], one["from"], one["role"], one["formula"], one["length_s"], one["quantity"], parties, market, lost,
-        shared, part,
+        shared, part, one.get("until"),
     )  # fmt: skip
 
 
@@ -122,4 +125,10 @@ def in_force(versions: Iterable[PointVersion], at: int) -> dict[str, PointVersio
     for one in sorted(versions, key=lambda one: (one.id, one.since)):
         if one.since <= at:
             found[one.id] = one
-    return found
+    return {name: one for name, one in found.items() if one.until is None or at < one.until}
+
+
+def cuts(versions: Iterable[PointVersion], start: int, stop: int) -> list[int]:
+    """Return the ends of the parts of a period in which no entry begins or ends, its own ends among them. [UTC s]"""
+    edges = {edge for one in versions for edge in (one.since, one.until) if edge is not None}
+    return [start, *sorted(edge for edge in edges if start < edge < stop), stop]

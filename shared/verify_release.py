@@ -248,8 +248,11 @@ def _exact(
     total, statuses, sets = _total(found, point.whole if point.share else point.parsed, point, start, through, inner)
     if point.share is not None:
         energy, *_ = _term(found, point.parsed.refs[0], start, point.length, through | {point.id}, inner)
-        loads = {ref: _term(found, ref, start, point.length, through | {point.id}, inner)[0]
-                 for _, ref in point.share.loads}  # fmt: skip
+        loads = {
+            ref: 0 if _absent(found, ref, start)  # who left uses nothing
+            else _term(found, ref, start, point.length, through | {point.id}, inner)[0]
+            for _, ref in point.share.loads
+        }  # fmt: skip
         made = None if total is None else point.share.of(energy, loads)
         return None if made is None else Fraction(made), statuses, sets
     if point.part and total is not None:
@@ -271,12 +274,20 @@ def _total(
     total: Fraction | None = Fraction(0)
     statuses: list[Status] = []
     sets: set[str] = set()
-    for factor, ref in formula.terms:
+    present = [(factor, ref) for factor, ref in formula.terms if not _absent(found, ref, start)]
+    if not present:
+        return None, [], set()
+    for factor, ref in present:
         value, status, qualities = _term(found, ref, start, point.length, through | {point.id}, inner)
         total = None if value is None or total is None else total + factor * value
         statuses.append(status)
         sets |= qualities
     return total, statuses, sets
+
+
+def _absent(found: Evidence, ref: str, start: int) -> bool:
+    """Return whether a point is outside its dated validity: then it is no part of any sum."""
+    return "/" not in ref and ref not in found.force(start) and any(one.id == ref for one in found.points)
 
 
 def _term(

@@ -1,6 +1,9 @@
 """`[[allocation]]` of points.toml: shared energy, as one point for each party and one for the rest."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
@@ -33,6 +36,7 @@ class AllocationEntry(Strict):
 
     id: Id
     from_: Moment = Field(alias="from", description="in force from here until a later entry of the same id")
+    until: Moment | None = Field(default=None, description="from then on nothing is shared, until a later entry")
     energy: str = Field(description="the channel or point that is shared")
     method: Literal["static", "proportional", "waterfall", "share"] = "proportional"
     loads: dict[Id, str] = Field(min_length=1, description="party, and the channel or point of its load")
@@ -77,5 +81,21 @@ class AllocationEntry(Strict):
         since = int(self.from_.astimezone(UTC).timestamp())
         return PointVersion(
             name, since, "tenant", self.energy, self.length_s, quantity, tuple(sorted(self.parties)),
-            share=share.of(told),
+            share=share.of(told), until=None if self.until is None else int(self.until.timestamp()),
         )  # fmt: skip
+
+
+def left(entries: Sequence[AllocationEntry], points: Sequence[PointVersion]) -> list[PointVersion]:
+    """Return the points so that a party that a later entry of an allocation does not name has left with that entry."""
+    begins: dict[str, list[tuple[int, set[str]]]] = {}
+    for one in entries:
+        since = int(one.from_.astimezone(UTC).timestamp())
+        begins.setdefault(one.id, []).append((since, {f"{one.id}-{party}" for party in (*one.loads, share.REST)}))
+    ends: dict[tuple[str, int], int] = {}
+    for told in begins.values():
+        for (since, names), (following, others) in pairwise(sorted(told, key=lambda one: one[0])):
+            ends |= {(name, since): following for name in names - others}
+    return [
+        replace(one, until=min(end, one.until or end)) if (end := ends.get((one.id, one.since))) is not None else one
+        for one in points
+    ]

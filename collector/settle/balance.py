@@ -20,7 +20,7 @@ from collector.settle.rows import Channel
 from collector.settle.uncertainty import Accuracy, Off, errors, together
 from collector.vee.series import HAS_VALUE, Ints
 from shared.errors import ConfigError
-from shared.master import PointVersion, in_force
+from shared.master import PointVersion, cuts, in_force
 from shared.release import Row
 
 _SIGNS = {"imports": 1, "generation": 1, "discharge": 1, "exports": -1, "charge": -1, "load": -1}
@@ -128,9 +128,8 @@ class _Energy:
 def _spread(
     connection: Connection, made: Made, versions: Sequence[PointVersion], accuracies: Mapping[str, Accuracy]
 ) -> _Spread:
-    cuts = sorted({one.since for one in versions if made.start < one.since < made.stop})
     parts = []
-    for first, stop in pairwise([made.start, *cuts, made.stop]):
+    for first, stop in pairwise(cuts(versions, made.start, made.stop)):
         force = in_force(versions, first)
         formulas = {name: _channels(name, force) for name in force}
         refs = {ref for found in formulas.values() if found is not None for ref in found}

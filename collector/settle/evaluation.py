@@ -5,7 +5,7 @@ no part of the sum, a term inside it without a value makes the result null; a ga
 points takes their rounded values, so that anyone can redo it from the released rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
@@ -139,9 +139,9 @@ def evaluate_point(point: PointVersion, terms: Mapping[str, Term]) -> Evaluated:
 
 
 def _shares(share: Share, energy: str, whole: Evaluated, terms: Mapping[str, Term]) -> list[Fraction | None]:
-    loads = {ref: terms[ref].values for _, ref in share.loads}
+    loads = {ref: np.where(_valid(terms[ref]), terms[ref].values, 0) for _, ref in share.loads}  # who left uses nothing
     found: list[Fraction | None] = []
-    for at, known in enumerate(whole.known.tolist()):
+    for at, known in enumerate((whole.known & _valid(terms[energy])).tolist()):
         made = share.of(int(terms[energy].values[at]), {ref: int(loads[ref][at]) for ref in loads}) if known else None
         found.append(None if made is None else Fraction(made))
     return found
@@ -197,13 +197,18 @@ def _half_even(numerators: Exact, denominator: int) -> tuple[Ints, Bools]:
     return np.where(fits, rounded, 0).astype(np.int64), fits
 
 
-def evaluation_order(formulas: Mapping[str, Formula]) -> list[str]:
+def evaluation_order(formulas: Mapping[str, Formula], known: Collection[str] = ()) -> list[str]:
     """Return the points so that each comes after the points that it is made of.
+
+    Args:
+        formulas: Of the points in force.
+        known: Points that may be named though they are not in force: then they are no part of the sum.
 
     Raises:
         ConfigError: points refer to each other in a circle, or to a point that does not exist.
     """
-    parts = {point: {ref for ref in formula.refs if "/" not in ref} for point, formula in formulas.items()}
+    absent = set(known) - set(formulas)
+    parts = {point: {ref for ref in formula.refs if "/" not in ref} - absent for point, formula in formulas.items()}
     for point, refs in parts.items():
         for ref in sorted(refs - set(formulas)):
             raise ConfigError(f'point "{point}": no point {ref!r}; known: {", ".join(sorted(formulas))}')

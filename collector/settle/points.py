@@ -11,7 +11,7 @@ import tomlkit
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from collector.config import Id, Market, Moment, Strict, keys_of
-from collector.settle.allocations import AllocationEntry, divides
+from collector.settle.allocations import AllocationEntry, divides, left
 from collector.settle.evaluation import evaluation_order
 from shared import losses, master, places
 from shared.errors import ConfigError
@@ -31,6 +31,7 @@ class PointEntry(Strict):
 
     id: Id
     from_: Moment = Field(alias="from", description="in force from here until a later entry of the same id")
+    until: Moment | None = Field(default=None, description="from then on it is no more, until a later entry")
     role: Literal["grid", "generation", "storage", "load", "tenant"]
     formula: str
     length_s: Annotated[int, Field(ge=1, le=3600)] = 900
@@ -49,6 +50,8 @@ class PointEntry(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
+        if self.until is not None and self.until <= self.from_:
+            raise ValueError("until lies before from; a point ends after it has begun")
         if self.part and self.losses is not None:
             raise ValueError("part and losses exclude each other; make the part a point of its own")
         return self
@@ -79,8 +82,10 @@ def load(path: Path) -> list[PointVersion]:
             complaints.append(f'{document.place(("allocation", at, "id"))}: allocation "{one.id}": {error}')
     if complaints:
         raise ConfigError("\n".join(complaints))
-    found = sorted((one for one in made if one is not None), key=lambda one: (one.id, one.since))
+    ended = left(file.allocation, [one for one in made if one is not None])
+    found = sorted(ended, key=lambda one: (one.id, one.since))
     _doubles(found, path)
+    _whole_rows(found)
     _circles(found)
     return found
 
@@ -104,7 +109,7 @@ def _version(document: Document, at: int, entry: PointEntry, complaints: list[st
     parties = tuple(sorted(entry.parties))
     return PointVersion(
         entry.id, since, entry.role, entry.formula, entry.length_s, quantity, parties, names_of(entry.market),
-        lost, None, entry.part or "",
+        lost, None, entry.part or "", None if entry.until is None else int(entry.until.timestamp()),
     )  # fmt: skip
 
 
@@ -147,11 +152,23 @@ def _doubles(found: Sequence[PointVersion], path: Path) -> None:
             raise ConfigError(f'{path.name}: point "{one.id}" has two entries from {instant(one.since)}; keep one')
 
 
+def _whole_rows(found: Sequence[PointVersion]) -> None:
+    """Refuse an entry that begins or ends inside a row of any point: that row would be neither's."""
+    longest = max(found, key=lambda one: one.length, default=None)
+    for one in found:
+        for name, edge in (("from", one.since), ("until", one.until)):
+            if longest is not None and edge is not None and edge % longest.length:
+                raise ConfigError(
+                    f'point "{one.id}": {name} {instant(edge)} lies inside a row of point "{longest.id}"'
+                    f" ({longest.length} s); let it lie between two rows"
+                )
+
+
 def _circles(found: Sequence[PointVersion]) -> None:
     """Refuse points that refer to each other in a circle, or to a point whose rows are longer or shorter."""
     for since in sorted({one.since for one in found}):
         force = in_force(found, since)
-        evaluation_order({one.id: one.whole for one in force.values()})
+        evaluation_order({one.id: one.whole for one in force.values()}, {one.id for one in found})
         for one in force.values():
             for ref in one.whole.refs:
                 if ref in force and force[ref].length != one.length:

@@ -26,7 +26,7 @@ from collector.vee import calendar, parameters_log
 from shared import envelope, release, strictjson
 from shared.errors import ConfigError
 from shared.keys import Signer
-from shared.master import PointVersion
+from shared.master import PointVersion, cuts
 from shared.release import Row, instant
 from shared.rounding import CARRY_DAY
 from shared.status import MEASURED, Status
@@ -249,9 +249,11 @@ def _kind(asked: Request, before: Made | None) -> str:
 
 def _spans(versions: Sequence[PointVersion], asked: Request) -> Iterator[range]:
     """Give the parts of the period in which no formula changes. [UTC s]"""
-    cuts = sorted({one.since for one in versions if asked.start < one.since < asked.stop})
-    edges = [asked.start, *cuts, asked.stop]
-    yield from (range(first, stop) for first, stop in pairwise(edges))
+    longest = max(one.length for one in versions)
+    for edge in cuts(versions, asked.start, asked.stop)[1:-1]:
+        if edge % longest:
+            raise ConfigError(f"a point begins or ends at {instant(edge)}, inside a row of {longest} s; load it anew")
+    yield from (range(first, stop) for first, stop in pairwise(cuts(versions, asked.start, asked.stop)))
 
 
 def _point_rows(

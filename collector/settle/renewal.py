@@ -4,7 +4,6 @@ Rule of this file: nothing that a standing final rests on changes; what has beco
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from collector.intake.log import Log
 from collector.settle import sources
@@ -13,7 +12,7 @@ from collector.store.engine import Store
 from collector.vee import renewal
 from collector.vee.anew import Span
 from shared.clock import Clock
-from shared.master import PointVersion
+from shared.master import PointVersion, cuts
 from shared.release import instant
 
 
@@ -35,6 +34,5 @@ def renew(store: Store, log: Log, clock: Clock, asked: Request) -> int:
 
 def _channels(versions: Sequence[PointVersion], wanted: Sequence[str], span: Span) -> set[str]:
     """Return the channels that points are made of at any time of a span."""
-    cuts = sorted({one.since for one in versions if span[0] < one.since < span[1]})
-    starts = [first for first, _ in pairwise([span[0], *cuts, span[1]])]
+    starts = cuts(versions, *span)[:-1]
     return {name for at in starts for name in sources.channels_of(versions, wanted, at)}

@@ -6,7 +6,7 @@ whose inner gap is scaled to the register is VALID with `inner_estimated` (DESIG
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -86,6 +86,13 @@ def _nothing(count: int) -> Summed:
     )
 
 
+def _absent(count: int) -> Summed:
+    """Return a point outside its dated validity: no part of any sum, and nothing that lacks."""
+    nothing = _nothing(count)
+    term = replace(nothing.term, valid=np.zeros(count, dtype=np.bool_))
+    return replace(nothing, term=term, sets=np.zeros(count, dtype=np.int64))
+
+
 def _methods(methods: Sequence[str | None], count: int, each: int) -> Sequence[frozenset[str]]:
     if not any(methods):
         return [frozenset()] * count
@@ -136,7 +143,7 @@ def results(
         carry: Of the rows before; None: each row is rounded for itself, half-even.
     """
     force = in_force(versions, span.start)
-    order = evaluation_order({one.id: one.whole for one in force.values()})
+    order = evaluation_order({one.id: one.whole for one in force.values()}, {one.id for one in versions})
     needed = _needed(force, wanted)
     found: dict[str, Result] = {}
     for name in order:
@@ -151,7 +158,7 @@ def _needed(force: Mapping[str, PointVersion], wanted: Sequence[str]) -> set[str
         name = open_.pop()
         if name not in needed:
             needed.add(name)
-            open_ += [ref for ref in force[name].whole.refs if "/" not in ref]
+            open_ += [ref for ref in force[name].whole.refs if "/" not in ref and ref in force]
     return needed
 
 
@@ -165,8 +172,10 @@ def _result(
         if "/" in ref:
             fitting = [one for length, one in sorted(channels.get(ref, {}).items()) if point.length % length == 0]
             parts[ref] = _nearest([summed(one, count, point.length) for one in fitting], count)
-        else:
+        elif ref in found:
             parts[ref] = _as_part(found[ref], point.length)
+        else:
+            parts[ref] = _absent(count)
     evaluated = evaluate_point(point, {ref: part.term for ref, part in parts.items()})
     evaluated = evaluated if carry is None else carry.rounded(point, span.start, evaluated)
     return Result(point=point, start=span.start, evaluated=evaluated, summed=_together(evaluated, [*parts.values()]))

@@ -20,7 +20,7 @@ from collector.store.schema import finding, release
 from collector.vee.inputs import Bools, Ints
 from collector.vee.series import HAS_VALUE
 from shared import master, veil
-from shared.master import PointVersion, in_force
+from shared.master import PointVersion, cuts, in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,7 @@ def read(connection: Connection, size: int, since: int) -> list[Final]:
 
 def _parts(connection: Connection, start: int, stop: int, points: str, size: int) -> Iterator[Final]:
     known = _points(connection, size)
-    cuts = sorted({start, stop, *(one.since for one in known if start < one.since < stop)})
-    for first, last in pairwise(cuts):
+    for first, last in pairwise(cuts(known, start, stop)):
         yield Final(first, last, size, frozenset(_channels(known, json.loads(points), first)))
 
 

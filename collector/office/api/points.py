@@ -28,6 +28,7 @@ class Point(Answer):
     losses: dict[str, str] | None  # the point is what is lost of its formula
     share: dict[str, Any] | None  # the point is a party's share of what its formula gives
     part: str | None  # positive or negative: only that part of what its formula gives
+    until: str | None  # from then on the point is no more, until a later entry
     in_force: bool
 
 
@@ -53,7 +54,7 @@ def points(office: Office, at: Time = None, as_of: Time = None) -> Points:
             market={form: dict(names) for form, names in one.market},
             losses=None if one.losses is None else dict(one.losses.texts),
             share=None if one.share is None else one.share.body(), part=one.part or None,
-            in_force=holding.get(one.id) == one,
+            until=None if one.until is None else instant(one.until), in_force=holding.get(one.id) == one,
         )
         for one in found.versions
     ]  # fmt: skip

@@ -107,3 +107,43 @@ def test_points_of_other_lengths_are_not_mixed(tmp_path: Path) -> None:
     path = written(tmp_path, FILE.replace("length_s = 300", "length_s = 900", 1))
     with pytest.raises(ConfigError, match='point "pv-a": its rows have 300 s, those of half 900 s; give both the same'):
         points.load(path)
+
+
+def test_a_tenant_leaves_and_another_joins_in_the_middle(office: Office, tmp_path: Path) -> None:
+    """From the second row on, b is gone and c is there; shares add up before and after, and what a used is its own."""
+    later = f"""
+[[allocation]]
+id = "pv"
+from = 2026-03-02T14:05:00Z
+energy = "half"
+loads = {{ a = "third", c = "{NAME}" }}
+length_s = 300
+"""
+    loaded = points.load(written(tmp_path, FILE + later))
+    assert {one.id: one.until for one in loaded if one.until} == {"pv-b": T0 + 300}
+    office.points(*loaded)
+    office.send(0, [100, 110, 125, 140])
+    made = office.make(900)
+    rows = {(row.point, (row.start - T0) // 300): row.value or 0 for row in made.parsed}
+    assert {at for name, at in rows if name == "pv-b"} == {0}
+    assert {at for name, at in rows if name == "pv-c"} == {1, 2}
+    for at in range(3):
+        assert rows["half", at] == sum(rows.get((f"pv-{who}", at), 0) for who in ("a", "b", "c", "rest"))
+    assert office.verified(office.write(made, tmp_path / "out")).failures == []
+
+
+def test_a_point_that_has_ended_is_no_part_of_a_sum(office: Office, tmp_path: Path) -> None:
+    ended = PointVersion("old", 0, "load", NAME, 300, "energy_active_export", (), until=T0 + 300)
+    both = PointVersion("both", 0, "load", f"{NAME} + old", 300, "energy_active_net", ())
+    office.points(ended, both)
+    office.send(0, [100, 110, 125, 140])
+    made = office.make(900)
+    assert [row.value for row in made.parsed if row.point == "both"] == [20_000, 15_000, 15_000]
+    assert len([row for row in made.parsed if row.point == "old"]) == 1
+    assert office.verified(office.write(made, tmp_path / "out")).failures == []
+
+
+def test_an_entry_that_begins_inside_a_row_is_refused(tmp_path: Path) -> None:
+    text = FILE.replace('"third"\nfrom = 2026-01-01T00:00:00Z', '"third"\nfrom = 2026-01-01T00:02:30Z')
+    with pytest.raises(ConfigError, match='point "third": from 2026-01-01T00:02:30Z lies inside a row of point'):
+        points.load(written(tmp_path, text))
