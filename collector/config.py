@@ -180,6 +180,11 @@ class Target(Strict):
         parts = urlsplit(text)
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")):
             raise ValueError("write https://host/path; http:// only to this machine")
+        try:
+            if not (parts.hostname or "").encode("idna") or parts.port == 0:
+                raise ValueError("no host, or no port")
+        except ValueError as error:
+            raise ValueError(f"{text[:80]!r} names no machine ({error}); write https://host/path") from error
         return text
 
     @property

@@ -61,7 +61,7 @@ class Deliveries:
         """Return whether a parcel was taken."""
         with self._store.read() as connection:
             one = outbox.first(connection, target)
-            if one is None or one.next_at > self._clock.wall():
+            if one is None or not one.due(self._clock.wall()):
                 return False
             packed = self._packed(connection, target, one)
         if isinstance(packed, ConfigError):

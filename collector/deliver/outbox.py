@@ -2,13 +2,16 @@
 
 Rules of this file: parcels of one target go in the order of the log, the next when the one before has arrived or was
 given up; a time to wait is doubled and more with each attempt, as Standard Webhooks recommends; what was given up is a
-finding until a person lets it be tried again.
+finding until a person lets it be tried again. Two programs may hand over at once: what has arrived has arrived. A clock
+that was ahead and is right again leaves nothing waiting for what it said.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
 from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from collector.config import Target
 from collector.deliver import feed
@@ -22,6 +25,8 @@ from shared.errors import ConfigError
 US = 1_000_000
 #: How long after each attempt the next is made. [s]
 PAUSES_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+#: No time to wait is longer, whatever the other side asks for. [s]
+MOST_S = 2 * PAUSES_S[-1]
 _RULE = "delivery"
 _SAID = 2000  # characters that are kept of why it was not taken
 
@@ -35,6 +40,10 @@ class Waiting:
     next_at: int  # [UTC us]
     first_at: int | None
 
+    def due(self, now: int) -> bool:
+        """Return whether it is time; a time further away than any wait was told by a clock that was ahead. [UTC us]"""
+        return not now < self.next_at <= now + MOST_S * US
+
 
 def plan(connection: Connection, target: Target, now: int) -> int:
     """Put on the way what has happened since; return how much. [UTC us]"""
@@ -45,8 +54,9 @@ def plan(connection: Connection, target: Target, now: int) -> int:
          "state": "waiting", "attempts": 0, "next_at": now}
         for one in wanted
     ]  # fmt: skip
-    if rows:
-        connection.execute(insert(delivery), rows)
+    if rows:  # another program may have done so since this one looked
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        connection.execute(dialect.insert(delivery).on_conflict_do_nothing(), rows)
     return len(rows)
 
 
@@ -69,26 +79,28 @@ def first(connection: Connection, target: Target) -> Waiting | None:
 
 def arrived(connection: Connection, target: Target, one: Waiting, said: str, now: int) -> None:
     """Note that a parcel was taken. [UTC us]"""
-    _note(connection, target.id, one, state="delivered", delivered_at=now, said=said[:_SAID] or None,
-          first_at=one.first_at or now)  # fmt: skip
+    done = {"state": "delivered", "delivered_at": now, "said": said[:_SAID] or None, "first_at": one.first_at or now}
+    _note(connection, target.id, one, ("waiting", "dead"), **done)
 
 
 def failed(connection: Connection, target: Target, one: Waiting, said: str, now: int, after_s: float = 0.0) -> bool:
     """Note that a parcel was not taken; return whether it is tried again. [UTC us]"""
-    begun = one.first_at or now
+    begun = min(one.first_at or now, now)
     if now - begun >= target.give_up_after_h * 3600 * US:
         give_up(connection, target, one, said, now)
         return False
     pause = PAUSES_S[min(one.attempts, len(PAUSES_S) - 1)]
     share = crc32(f"{target.id}.{one.happening.position}.{one.attempts}".encode()) / 2**32
-    wait = max(pause * (0.9 + 0.2 * share), after_s)  # not all receivers of one fault at the same second
-    _note(connection, target.id, one, next_at=now + int(wait * US), said=said[:_SAID], first_at=begun)
+    wait = max(pause * (0.9 + 0.2 * share), min(after_s, MOST_S))  # not all receivers of one fault at the same second
+    _note(connection, target.id, one, ("waiting",), next_at=now + int(wait * US), said=said[:_SAID], first_at=begun)
     return True
 
 
 def give_up(connection: Connection, target: Target, one: Waiting, said: str, now: int) -> None:
     """Leave a parcel for a person, as a finding; those behind it go on. [UTC us]"""
-    _note(connection, target.id, one, state="dead", said=said[:_SAID], first_at=one.first_at or now)
+    gone = {"state": "dead", "said": said[:_SAID], "first_at": one.first_at or now}
+    if not _note(connection, target.id, one, ("waiting",), **gone):
+        return
     text = (
         f"target {target.id}: {one.happening.release_id} ({one.happening.what}) was not taken after"
         f" {one.attempts + 1} attempts: {said.splitlines()[0][:300]}; mend it, then: wattseal collector deliver retry"
@@ -102,12 +114,15 @@ def give_up(connection: Connection, target: Target, one: Waiting, said: str, now
     )  # fmt: skip
 
 
-def _note(connection: Connection, target: str, one: Waiting, **values: object) -> None:
-    connection.execute(
+def _note(connection: Connection, target: str, one: Waiting, states: Sequence[str], **values: object) -> bool:
+    """Return whether what became of an attempt was noted: the parcel was in one of these states."""
+    done = connection.execute(
         update(delivery)
         .where(delivery.c.target == target, delivery.c.position == one.happening.position)
+        .where(delivery.c.state.in_(states))
         .values(attempts=one.attempts + 1, **values)
     )
+    return bool(done.rowcount)
 
 
 def retry(connection: Connection, log: Log, target: str, release_id: str | None, now: int) -> int:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from sqlalchemy import Connection
 
@@ -67,7 +68,7 @@ class Parcel:
                     f"{file.name} has {len(file.content)} bytes, more than inline_bytes = {most}; set fetch_url, or"
                     " raise it"
                 )
-            return told | {"url": f"{where.rstrip('/')}/{self.happening.release_id}/{file.name}"}
+            return told | {"url": f"{where.rstrip('/')}/{self.happening.release_id}/{quote(file.name)}"}
         try:
             return told | {"content": file.content.decode("utf-8")}
         except UnicodeDecodeError:

@@ -5,11 +5,9 @@ import asyncio
 import asyncssh
 
 from collector.config import Target
-from collector.deliver.carrier import NotTaken
+from collector.deliver.carrier import NotTaken, patience
 from collector.deliver.parcel import Parcel
 from shared.errors import ConfigError
-
-_TIMEOUT_S = 60.0
 
 
 class Sftp:
@@ -23,7 +21,7 @@ class Sftp:
             ConfigError: a key file cannot be used.
         """
         try:
-            return asyncio.run(asyncio.wait_for(_carried(target, parcel), _TIMEOUT_S))
+            return asyncio.run(asyncio.wait_for(_carried(target, parcel), patience(parcel)))
         except (asyncssh.KeyImportError, FileNotFoundError, PermissionError) as error:
             raise ConfigError(f"target {target.id}: key_file or known_hosts_file: {error}") from error
         except asyncssh.HostKeyNotVerifiable as error:

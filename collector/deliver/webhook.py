@@ -1,13 +1,16 @@
 """Push by HTTPS: one signed POST a parcel, as Standard Webhooks 1.0 has it (github.com/standard-webhooks).
 
 Rules of this file: the identity is the parcel's key, so that a parcel sent twice is known as one; the signature is over
-identity, time of the attempt and the exact bytes; only an answer of 2xx means that it was taken.
+identity, time of the attempt and the exact bytes; only an answer of 2xx means that it was taken. Of an answer a little
+is read, as it came, and within a time: a receiver that never ends it holds up nobody.
 """
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,25 +18,30 @@ from urllib.parse import urlsplit
 import httpx
 
 from collector.config import Target
-from collector.deliver.carrier import NotTaken
+from collector.deliver.carrier import NotTaken, patience
 from collector.deliver.parcel import Parcel
+from collector.intake.authentic import printable
 from shared.errors import ConfigError
 
 US = 1_000_000
 _TIMEOUT_S = 30.0
 _PREFIX = "whsec_"
 _GONE = 410
-_SAID = 200  # characters of an answer that are kept
+_SAID = 200  # bytes of an answer that are read and kept
 
 
 def secret(target: Target) -> bytes:
     """Return the secret that both sides share.
 
     Raises:
-        ConfigError: its file cannot be read, or holds none.
+        ConfigError: its file cannot be read, is open to everybody, or holds none.
     """
     path = Path(target.secret_file or "")
     try:
+        if path.stat().st_mode & 0o007:
+            raise ConfigError(
+                f"target {target.id}: secret_file {path}: everybody here can read it; run: chmod o= {path}"
+            )
         text = path.read_text(encoding="ascii").strip()
         found = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
     except (OSError, UnicodeDecodeError, binascii.Error) as error:
@@ -52,7 +60,14 @@ def signature(key: bytes, identity: str, seconds: int, body: bytes) -> str:
 
 
 class Webhook:
-    """Posts parcels."""
+    """Posts parcels.
+
+    Args:
+        within: Gives how long one may take, answer included. [s]
+    """
+
+    def __init__(self, within: Callable[[Parcel], float] = patience) -> None:
+        self._within = within
 
     def carry(self, target: Target, parcel: Parcel, now: int) -> str:
         """Hand over a parcel; return what was answered. [UTC us]
@@ -69,17 +84,31 @@ class Webhook:
             "webhook-signature": signature(secret(target), parcel.key, seconds, body),
         }  # fmt: skip
         try:
-            with httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False) as client:
-                answer = client.post(target.url or "", content=body, headers=headers)
-        except httpx.HTTPError as error:
-            raise NotTaken(f"{_host(target)}: {error or type(error).__name__}") from error
+            answer, said = asyncio.run(asyncio.wait_for(_posted(target.url or "", body, headers), self._within(parcel)))
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
+            raise NotTaken(f"{_host(target)}: {f'{error}' or type(error).__name__}") from error
         if not answer.is_success:
             raise NotTaken(
-                f"{_host(target)}: answered {answer.status_code} {answer.reason_phrase}: {answer.text[:_SAID]}",
+                f"{_host(target)}: answered {answer.status_code} {answer.reason_phrase}: {said}",
                 after_s=_wait(answer.headers.get("retry-after"), seconds),
                 for_good=answer.status_code == _GONE,
             )
-        return answer.text[:_SAID]
+        return said
+
+
+async def _posted(url: str, body: bytes, headers: dict[str, str]) -> tuple[httpx.Response, str]:
+    """Return the answer to a POST, and the beginning of what it says."""
+    plain = headers | {"accept-encoding": "identity"}
+    async with (
+        httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False) as client,
+        client.stream("POST", url, content=body, headers=plain) as answer,
+    ):
+        begun = b""
+        async for piece in answer.aiter_raw(_SAID):  # never unpacked: it may grow beyond all bounds
+            begun += piece
+            if len(begun) >= _SAID:
+                break
+        return answer, printable(begun[:_SAID].decode("utf-8", "replace"), _SAID)
 
 
 def _host(target: Target) -> str:
@@ -95,5 +124,5 @@ def _wait(text: str | None, now: int) -> float:
         return float(text[:6])
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0

@@ -44,6 +44,7 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
 
 def hand_over(desk: Desk, receiver: Receiver, tmp_path: Path) -> Deliveries:
     (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "secret").chmod(0o600)
     target = Target(id="settlement", kind="https", url=receiver.url, secret_file=str(tmp_path / "secret"))
     return desk.deliveries(target, by={"https": Webhook()})
 

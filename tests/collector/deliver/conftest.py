@@ -63,4 +63,5 @@ def desk(store: Store) -> Desk:
 def secret_file(tmp_path: Path) -> Path:
     path = tmp_path / "secret"
     path.write_text(SECRET, encoding="ascii")
+    path.chmod(0o600)
     return path
