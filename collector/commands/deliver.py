@@ -1,10 +1,15 @@
 """`deliver list | run | retry | token | acknowledge | accept | dispute`: releases on their way to others."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from collector.commands.arguments import as_json, parts, person, say, takes
+
+if TYPE_CHECKING:
+    from collector.config import Collector
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -25,6 +30,7 @@ def list_deliveries(file: Path, *, as_json: bool) -> None:
     from collector.store.delivery import delivery
 
     with parts(file) as found, found.store.read() as connection:
+        named = [one.id for one in found.config.target]
         query = select(delivery).order_by(delivery.c.position.desc(), delivery.c.target).limit(1000)
         rows = [dict(row) for row in connection.execute(query).mappings()]
         said = answers.read(connection, sorted({row["release_id"] for row in rows}))
@@ -33,18 +39,19 @@ def list_deliveries(file: Path, *, as_json: bool) -> None:
             one for one in said if (one["target"], one["release_id"]) == (row["target"], row["release_id"])
         ]
     lines = [
-        f"{row['target']:16} {row['release_id']:24} {row['what']:9} {_state(row)}"
+        f"{row['target']:16} {row['release_id']:24} {row['what']:9} {_state(row, named)}"
         f"{'  ' + row['said'].splitlines()[0][:120] if row['said'] and row['state'] != 'delivered' else ''}"
         for row in rows
     ]
     say({"deliveries": rows}, "\n".join(lines) or "nothing is on its way; [[target]] says to whom", as_json=as_json)
 
 
-def _state(row: dict[str, object]) -> str:
+def _state(row: dict[str, object], named: Sequence[str]) -> str:
     answers = row["answers"]
     if isinstance(answers, list) and answers:
         return f"{answers[-1]['answer']} by {answers[-1]['by']}"
-    return f"{row['state']} ({row['attempts']} attempts)" if row["state"] != "delivered" else "delivered"
+    lost = "" if row["target"] in named else ", and stays here: no [[target]] has that id any more"
+    return f"{row['state']} ({row['attempts']} attempts){lost}" if row["state"] != "delivered" else "delivered"
 
 
 @deliver.command()
@@ -79,27 +86,32 @@ def retry(file: Path, target: str, release_id: str | None, *, as_json: bool) -> 
 def token(file: Path, target: str, *, revoke: bool, as_json: bool) -> None:
     """Make a token by which a party fetches its releases and answers them (/v1/feed); it is shown once."""
     from collector.deliver import tokens
-    from shared.errors import ConfigError
 
     with parts(file) as found, found.store.write() as connection:
-        known = [one.id for one in found.config.target]
-        if target not in known:
-            raise ConfigError(f"no target {target!r} in {file}; known: {', '.join(known) or 'none'}")
+        count = tokens.revoke(connection, target) if revoke else 0
+        if not count:
+            _known(found.config, target, file)
         if revoke:
-            count = tokens.revoke(connection, target)
             return say({"target": target, "revoked": count}, f"{target}: {count} tokens taken back", as_json=as_json)
         made = tokens.make(connection, target, by=person(), now=found.clock.wall())
     return say({"target": target, "token": made}, made, as_json=as_json)
 
 
+def _known(config: "Collector", target: str, file: Path) -> None:
+    """Make sure that the file has a target of that id."""
+    from shared.errors import ConfigError
+
+    known = [one.id for one in config.target]
+    if target not in known:
+        raise ConfigError(f"no target {target!r} in {file}; known: {', '.join(known) or 'none'}")
+
+
 def _answers(word: str, *, file: Path, target: str, release_id: str, as_json: bool, **said: object) -> None:
     from collector.deliver.answers import Answer, give
-    from shared.errors import ConfigError
 
     by = said.pop("by", None)
     with parts(file) as found, found.store.write() as connection:
-        if target not in [one.id for one in found.config.target]:
-            raise ConfigError(f"no target {target!r} in {file}")
+        _known(found.config, target, file)
         answer = Answer(release_id, word, str(by or person()), **said)  # type: ignore[arg-type] # click's values
         position = give(connection, found.log, target, answer, found.clock.wall())
     say({"release_id": release_id, word: answer.by, "position": position},

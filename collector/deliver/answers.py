@@ -1,7 +1,7 @@
 """What a party says of a release: that it has it, that it accepts it, that it disputes rows of it.
 
 Rules of this file: each answer is a record in the log, by whom and when; nothing is ever deemed accepted, and silence
-is no answer; an answer said twice is one.
+is no answer; an answer said twice is one. What a party writes is text that every database and terminal takes.
 """
 
 import hashlib
@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from collector.intake.log import Log
 from collector.settle.release import Made, fetch
 from collector.store.delivery import answer as table
-from shared.errors import ConfigError
+from shared.errors import ConfigError, Malformed
 from shared.release import instant, seconds
 
 Word = Literal["acknowledged", "accepted", "disputed"]
+#: Answers that a target may give to one release: each is a record for good.
+MOST = 200
+_LINES = str.maketrans("", "", "\r\n\t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +52,23 @@ def give(connection: Connection, log: Log, target: str, said: Answer, now: int) 
         now: Time of the record. [UTC us]
 
     Raises:
-        ConfigError: there is no such release or row, it was withdrawn, or a dispute lacks its reason.
+        ConfigError: there is no such release or row, a dispute lacks its reason, or it cannot be kept as it is.
     """
+    _readable(said)
     content = said.content(target)
     known = connection.execute(select(table.c.position).where(table.c.content == content)).scalar_one_or_none()
     if known is not None:
         return int(known)
     _fits(fetch(connection, said.release_id), said)
+    _room(connection, target, said.release_id)
     body: dict[str, object] = {
         "release_id": said.release_id, said.answer: said.by, "target": target, "reason": said.reason,
         "rows": [list(row) for row in said.rows], "proof": said.proof,
     }  # fmt: skip
-    position = log.record(connection, "release", body, by=said.by, now=now)
+    try:
+        position = log.record(connection, "release", body, by=said.by, now=now)
+    except Malformed as error:
+        raise ConfigError(f"the answer is too long for one record ({error}); say it in several") from error
     connection.execute(
         insert(table).values(
             target=target, release_id=said.release_id, answer=said.answer, by=said.by, at=now, position=position,
@@ -68,6 +76,20 @@ def give(connection: Connection, log: Log, target: str, said: Answer, now: int) 
         )
     )  # fmt: skip
     return position
+
+
+def _readable(said: Answer) -> None:
+    if not said.by.strip() or not said.by.isprintable():
+        raise ConfigError("by: write who answers, as one line of text")
+    for name, text in (("reason", said.reason), ("proof", said.proof)):
+        if not (text or "").translate(_LINES).isprintable():
+            raise ConfigError(f"{name}: it holds signs that are no text; write it as lines of text")
+
+
+def _room(connection: Connection, target: str, release_id: str) -> None:
+    query = select(func.count()).where(table.c.target == target, table.c.release_id == release_id)
+    if connection.execute(query).scalar_one() >= MOST:
+        raise ConfigError(f"{target} has answered {release_id} {MOST} times; no more is taken, speak with each other")
 
 
 def _fits(made: Made, said: Answer) -> None:

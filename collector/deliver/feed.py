@@ -13,9 +13,11 @@ from sqlalchemy import Connection, literal, select, union_all
 from collector.intake import records
 from collector.intake.log import Log
 from collector.store.schema import release as table
+from shared import lineage
 from shared.errors import ConfigError
 from shared.release import KINDS
 
+_LONGEST = 40  # characters of a cursor
 What = Literal["released", "withdrawn"]
 
 
@@ -70,19 +72,25 @@ def position(connection: Connection, log: Log, text: str | None) -> int:
     A cursor of a log that was restored since goes on where the restored log begins: what was made again is told again.
 
     Raises:
-        ConfigError: it is no cursor.
+        ConfigError: it is no cursor, or one of leaves that this log does not have.
     """
     if text is None:
         return -1
     generation, dot, place = text.partition(".")
-    if not dot or not (generation.isdecimal() and place.removeprefix("-").isdecimal()) or len(text) > 40:
+    if not dot or not (generation.isdecimal() and (place.isdecimal() or place == "-1")) or len(text) > _LONGEST:
         raise ConfigError("cursor: not one of ours; take it from the answer before, or begin without one")
-    known = int(place)
-    if int(generation) == _generation(log):
-        return known
-    restored = records.newest(connection, "restore", log.size(connection))
-    return known if restored is None else min(known, restored[0] - 1)
+    size, known = log.size(connection), int(place)
+    if int(generation) < _generation(log):
+        restored = records.every(connection, "restore", size)
+        newer = (at for at, one in restored if lineage.number(one.log) > int(generation))
+        return min(known, next(newer, size) - 1)
+    if int(generation) > _generation(log) or known >= size:
+        raise ConfigError(
+            f"cursor: log {log.id} has {size} entries, and it lies beyond them; ask the collector's operator whether a"
+            " backup was restored, and begin without a cursor"
+        )
+    return known
 
 
 def _generation(log: Log) -> int:
-    return int(log.id.rpartition("/")[2])
+    return lineage.number(log.id)

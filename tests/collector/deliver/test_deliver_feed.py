@@ -1,5 +1,6 @@
 """What is fetched by cursor: no gap and no duplicate whenever the consumer dies; answers stand in the log."""
 
+import json
 import random
 from collections.abc import Callable
 
@@ -177,6 +178,61 @@ def test_an_answer_that_does_not_fit_changes_nothing(desk: Desk, counter: Counte
         assert counter.says(made, **said)[0] == 422
     assert counter.says(made, "bank", answer="accepted", by="jo")[0] == 404
     assert desk.size() == size
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"by": "jo\x1b[2J"},
+        {"by": "jo\x00"},
+        {"by": " "},
+        {"by": "\ud800"},
+        {"by": "jo", "proof": "\x00"},
+        {"by": "jo", "proof": "\udfff"},
+    ],
+)
+def test_an_answer_that_is_no_text_changes_nothing(desk: Desk, counter: Counter, said: dict[str, str]) -> None:
+    made, size = desk.released("final"), desk.size()
+    found = counter.browser.ask(
+        "POST", f"/v1/feed/{made.id}/answers", content=json.dumps({"answer": "accepted", **said}).encode("ascii"),
+        headers={"Authorization": f"Bearer {counter.tokens['settlement']}", "Content-Type": "application/json"},
+    )  # fmt: skip
+    assert found.status_code == 422, found.text
+    assert desk.size() == size
+
+
+def test_a_dispute_that_no_record_holds_is_told_and_changes_nothing(desk: Desk, counter: Counter) -> None:
+    made, size = desk.released("final"), desk.size()
+    row = ["gt1", instant(T0)]
+    status, told = counter.says(made, answer="disputed", by="jo", rows=[row] * 7000, reason="CT ratio")
+    assert (status, "say it in several" in str(told["detail"])) == (422, True)
+    assert desk.size() == size
+
+
+def test_a_party_cannot_fill_the_log_with_answers(desk: Desk, counter: Counter) -> None:
+    made = desk.released("final")
+    statuses = [counter.says(made, answer="acknowledged", by=f"sap {at}")[0] for at in range(answers.MOST + 1)]
+    assert statuses == [200] * answers.MOST + [422]
+    assert counter.says(made, answer="acknowledged", by="sap 0")[0] == 200  # said before
+
+
+@pytest.mark.parametrize("cursor", ["1.99999999999999999999999", "1.5000", "7.0", "1.-2", "1.--1", "-1.0", "x.1", "."])
+def test_a_cursor_of_leaves_that_are_not_there_is_refused(desk: Desk, counter: Counter, cursor: str) -> None:
+    desk.released()
+    found = counter.browser.get(f"/v1/feed?cursor={cursor}", Authorization=f"Bearer {counter.tokens['settlement']}")
+    assert found.status_code == 422, found.text
+
+
+def test_a_reader_of_a_log_that_was_restored_twice_is_told_again_from_the_first(store: Store) -> None:
+    desk = Desk(Centre(store))
+    clock = desk.centre.clock
+    with store.read() as connection:
+        first = desk.centre.log.size(connection)
+        before = feed.cursor(desk.centre.log, first + 1)
+    for _ in range(2):
+        generation.restore(store, desk.centre.log, number=None, reason="disk", by="anna", now=clock.wall())
+    with store.read() as connection:
+        assert feed.position(connection, desk.centre.log, before) == first - 1
 
 
 def test_a_row_is_named_by_point_and_start() -> None:
