@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from shared import merkle
@@ -81,17 +82,31 @@ def _ascii(value: object) -> str:
     return _ENCODER.encode(value)
 
 
-def _number(value: int | None) -> int | str | None:
-    return str(value) if value is not None and abs(value) > 2**53 - 1 else value
+def _value(value: int | None) -> str:
+    if value is None:
+        return "null"
+    return str(value) if -(2**53) < value < 2**53 else f'"{value}"'
 
 
 def line(row: Row) -> str:
     """Return a row as one line of rows.jsonl, without the line feed."""
-    parts = (
-        row.point, row.quantity, row.unit, instant(row.start), row.length_s, _number(row.value), row.status,
-        row.qualities, row.method, row.flags, row.revision, row.evidence,
-    )  # fmt: skip
-    return _ascii(dict(zip(COLUMNS, parts, strict=True)))
+    evidence = ",".join([f"[{first},{last}]" for first, last in row.evidence])
+    return (  # what a JSON writer gives for the members in this order, in a third of its time
+        f'{_named(row.point, row.quantity, row.unit)}"start":"{_instant(row.start)}","length_s":{row.length_s},'
+        f'"value":{_value(row.value)},{_judged(row.status, row.qualities, row.method, row.flags)}'
+        f'"revision":{row.revision},"evidence":[{evidence}]}}'
+    )
+
+
+@lru_cache(maxsize=8192)
+def _named(point: str, quantity: str, unit: str) -> str:
+    return f'{{"point":{_ascii(point)},"quantity":{_ascii(quantity)},"unit":{_ascii(unit)},'
+
+
+@lru_cache(maxsize=8192)  # of the few combinations that occur
+def _judged(status: str, qualities: tuple[str, ...], method: str | None, flags: tuple[str, ...]) -> str:
+    sets = f'"qualities":{_ascii(qualities)},"method":{_ascii(method)},"flags":{_ascii(flags)},'
+    return f'"status":{_ascii(status)},{sets}'
 
 
 def parse(text: str) -> Row:
@@ -105,13 +120,23 @@ def parse(text: str) -> Row:
         if tuple(members) != COLUMNS:
             raise Malformed(f"a row has the members {', '.join(members)[:200]}")
         value = members["value"]
-        return Row(
+        row = Row(
             members["point"], members["quantity"], members["unit"], seconds(members["start"]), members["length_s"],
             None if value is None else int(value), members["status"], tuple(members["qualities"]), members["method"],
             tuple(members["flags"]), members["revision"], tuple((a, b) for a, b in members["evidence"]),
         )  # fmt: skip
     except (ValueError, TypeError) as error:
         raise Malformed(f"not a release row: {text[:80]!r}") from error
+    if not _well_typed(row):
+        raise Malformed(f"not a release row: {text[:80]!r}")
+    return row
+
+
+def _well_typed(row: Row) -> bool:
+    method = () if row.method is None else (row.method,)
+    texts = row.point, row.quantity, row.unit, row.status, *method, *row.qualities, *row.flags
+    numbers = row.length_s, row.revision, *chain.from_iterable(row.evidence)
+    return set(map(type, texts)) == {str} and set(map(type, numbers)) == {int}
 
 
 def sort(rows: Sequence[Row]) -> list[Row]:

@@ -78,13 +78,12 @@ def _manifest(octets: dict[str, bytes], ring: Ring) -> dict[str, object]:
 def _rows(octets: dict[str, bytes], manifest: dict[str, object]) -> list[Row]:
     jsonl = octets["rows.jsonl"]
     lines = jsonl.decode("ascii", errors="replace").splitlines()
-    for number, text in enumerate(lines, start=1):
-        row = parse(text)
+    rows = [parse(text) for text in lines]
+    for number, (row, text) in enumerate(zip(rows, lines, strict=True), start=1):
         if line(row) != text:
             raise Malformed(f"rows.jsonl line {number}: not in its one spelling")
     if sha256(jsonl) != manifest["rows_sha256"] or root(jsonl) != manifest["merkle_root"]:
         raise Malformed(f"rows.jsonl is not the file of the manifest{_changed(octets)}")
-    rows = [parse(text) for text in lines]
     if rows != sort(rows) or counts(rows) != manifest["counts"] or len(rows) != manifest["expected"]:
         raise Malformed("the rows are not sorted, complete and counted as the manifest says")
     if table(rows) != octets["rows.csv"]:

@@ -173,23 +173,27 @@ def _worst(status: NDArray[np.uint8], valid: NDArray[np.bool_]) -> Codes:
 def _sum(formula: Formula, terms: Mapping[str, Term], used: NDArray[np.bool_]) -> tuple[Exact, int]:
     """Return numerators over one denominator; in int64 where nothing can overflow, else in unbounded integers."""
     denominator = lcm(*(factor.denominator for factor, _ in formula.terms))
-    weights = [(int(factor * denominator), ref) for factor, ref in formula.terms]
-    rows = dict(zip(formula.refs, used, strict=True))
-    taken = {ref: np.where(rows[ref], terms[ref].values, 0) for ref in rows}
-    bound = sum(abs(weight) * _largest(taken[ref]) for weight, ref in weights)
-    wide = bound > INT64_MAX // 4
-    total: Exact = np.zeros(used.shape[1], dtype=object if wide else np.int64)
+    weights = [(factor.numerator * (denominator // factor.denominator), ref) for factor, ref in formula.terms]
+    at = {ref: number for number, ref in enumerate(formula.refs)}
+    taken = np.where(used, np.stack([terms[ref].values for ref in formula.refs]), 0)
+    largest = [max(most, -least, 1) for most, least in zip(*_extremes(taken), strict=True)]
+    wide = sum(abs(weight) * largest[at[ref]] for weight, ref in weights) > INT64_MAX // 4
+    factors = [0] * len(at)
     for weight, ref in weights:
-        total = total + weight * (taken[ref].astype(object) if wide else taken[ref])
+        factors[at[ref]] += weight
+    kind = np.dtype(object if wide else np.int64)
+    total: Exact = np.dot(np.array(factors, kind), taken.astype(kind))
     return total, denominator
 
 
-def _largest(values: Ints) -> int:
-    return max(int(values.max(initial=0)), -int(values.min(initial=0)))
+def _extremes(rows: Ints) -> tuple[list[int], list[int]]:
+    return rows.max(axis=1, initial=0).tolist(), rows.min(axis=1, initial=0).tolist()
 
 
 def _half_even(numerators: Exact, denominator: int) -> tuple[Ints, Bools]:
     """Return rounded values and where they fit int64; what does not fit is not available, never wrapped."""
+    if denominator == 1 and numerators.dtype == np.int64:
+        return numerators.astype(np.int64), np.ones(len(numerators), dtype=np.bool_)
     whole, rest = numerators // denominator, numerators % denominator
     twice = 2 * rest
     rounded = whole + ((twice > denominator) | ((twice == denominator) & (whole % 2 == 1)))

@@ -20,7 +20,7 @@ from collector.intake.log import Log
 from collector.settle import sources
 from collector.settle.gate import hold
 from collector.settle.rounding import DayCarry
-from collector.settle.rows import Result, results
+from collector.settle.rows import results
 from collector.store.schema import release as table
 from collector.vee import calendar, parameters_log
 from shared import envelope, release, strictjson
@@ -140,7 +140,7 @@ class _Draft:
             channels = sources.channels(self.connection, refs, span, self.position)
             evidence = sources.Evidence(self.connection, span, self.position, self.points_position)
             for result in results(self.versions, self.wanted, channels, span, carry):
-                found += _point_rows(result, evidence.of(result.point, self.versions), older)
+                found += result.rows(evidence.of(result.point, self.versions), older)
         return release.sort(found)
 
     def manifest(self, rows: Sequence[Row], octets: bytes, number: int) -> dict[str, Any]:
@@ -254,16 +254,6 @@ def _spans(versions: Sequence[PointVersion], asked: Request) -> Iterator[range]:
         if edge % longest:
             raise ConfigError(f"a point begins or ends at {instant(edge)}, inside a row of {longest} s; load it anew")
     yield from (range(first, stop) for first, stop in pairwise(cuts(versions, asked.start, asked.stop)))
-
-
-def _point_rows(
-    result: Result, positions: Sequence[tuple[tuple[int, int], ...]], older: Mapping[tuple[str, str, int], Row]
-) -> Iterator[Row]:
-    for at in range(len(result.evaluated.values)):
-        row = result.row(at, 0, positions[at])
-        was = older.get((row.point, row.quantity, row.start))
-        revision = 0 if was is None else was.revision + ((was.value, was.status) != (row.value, row.status))
-        yield row if not revision else result.row(at, revision, positions[at])
 
 
 def _same(rows: Sequence[Row], older: Sequence[Row]) -> bool:

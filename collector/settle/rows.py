@@ -5,7 +5,7 @@ whose inner gap is scaled to the register is VALID with `inner_estimated` (DESIG
 `shared.verify_release` redoes the same with other means, and a test holds both to be equal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -23,7 +23,14 @@ from shared.status import WORST_LAST, Flags, Status, names
 
 _BACK = np.array([int(status) for status in WORST_LAST], dtype=np.uint8)
 _RANK = np.argsort(_BACK)
+_BITS = np.left_shift(np.int64(1), np.arange(len(Status), dtype=np.int64))
+_NAMES = [status.name for status in Status]
+# As plain numbers: to ask an enumeration for a member at each row takes longer than the row.
+_MISSING, _VALID, _INNER, _PARTIAL = (
+    int(one) for one in (Status.MISSING, Status.VALID, Flags.INNER_ESTIMATED, Flags.PARTIAL)
+)
 Bits = NDArray[np.int64]
+Older = Mapping[tuple[str, str, int], Row]  # by point, quantity and start [UTC s]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,17 +68,47 @@ def summed(channel: Channel | None, count: int, length: int) -> Summed:
         return _nothing(count)
     each = length // channel.length
     status, flags = channel.status.reshape(count, each), channel.flags.reshape(count, each)
-    known = HAS_VALUE[status].all(axis=1)
-    values = np.where(known, np.where(HAS_VALUE[status], channel.values.reshape(count, each), 0).sum(axis=1), 0)
+    told = HAS_VALUE[status]
+    known = grids.along(np.logical_and, told)
+    values = np.where(known, grids.along(np.add, np.where(told, channel.values.reshape(count, each), 0)), 0)
     inner = grids.inner(status, flags)
-    worst = np.where(known, _BACK[_RANK[status].max(axis=1)], Status.MISSING)
-    made = np.where(inner, np.int64(Status.VALID), worst).astype(np.uint8)
+    worst = np.where(known, _BACK[grids.along(np.maximum, _RANK[status])], _MISSING)
+    made = np.where(inner, _VALID, worst).astype(np.uint8)
     return Summed(
         term=Term(values=values.astype(np.int64), status=made),
-        sets=np.bitwise_or.reduce(np.left_shift(np.int64(1), status.astype(np.int64)), axis=1),
-        flags=np.bitwise_or.reduce(flags, axis=1) | np.where(inner, int(Flags.INNER_ESTIMATED), 0),
+        sets=grids.along(np.bitwise_or, _BITS[status]),
+        flags=grids.along(np.bitwise_or, flags) | np.where(inner, _INNER, 0),
         methods=_methods(channel.methods, count, each),
         far=grids.far(status, flags),
+    )
+
+
+def summed_together(channels: Sequence[Channel], count: int, length: int) -> list[Summed]:
+    """Return what `summed` gives for each channel; those on one grid are added up at once, one below the other."""
+    found: dict[int, Summed] = {}
+    for each in {one.length for one in channels}:
+        places = [
+            at for at, one in enumerate(channels) if one.length == each and len(one.values) * each == count * length
+        ]
+        if len(places) > 1:
+            whole = summed(_stacked([channels[at] for at in places]), count * len(places), length)
+            found |= {at: _cut(whole, slice(row * count, (row + 1) * count)) for row, at in enumerate(places)}
+    return [found[at] if at in found else summed(one, count, length) for at, one in enumerate(channels)]
+
+
+def _stacked(channels: Sequence[Channel]) -> Channel:
+    return Channel(
+        length=channels[0].length, values=np.concatenate([one.values for one in channels]),
+        status=np.concatenate([one.status for one in channels]), flags=np.concatenate([one.flags for one in channels]),
+        methods=[name for one in channels for name in one.methods] if any(any(one.methods) for one in channels) else [],
+        positions=np.concatenate([one.positions for one in channels]),
+    )  # fmt: skip
+
+
+def _cut(whole: Summed, rows: slice) -> Summed:
+    term = Term(values=whole.term.values[rows], status=whole.term.status[rows])
+    return Summed(
+        term=term, sets=whole.sets[rows], flags=whole.flags[rows], methods=whole.methods[rows], far=whole.far[rows]
     )
 
 
@@ -108,20 +145,33 @@ class Result:
     evaluated: Evaluated
     summed: Summed  # all that it is made of, as one: its values and statuses are those of the point
 
-    def row(self, at: int, revision: int, evidence: tuple[tuple[int, int], ...]) -> Row:
-        """Return one row."""
-        point, summed = self.point, self.summed
-        flags = int(summed.flags[at]) | (int(Flags.PARTIAL) if self.evaluated.partial[at] else 0)
-        return Row(
-            point.id, point.quantity, QUANTITIES[point.quantity].unit, self.start + at * point.length, point.length,
-            self.evaluated.value(at), Status(int(self.evaluated.status[at])).name, _qualities(int(summed.sets[at])),
-            "+".join(sorted(summed.methods[at])) or None, _flags(flags), revision, evidence,
-        )  # fmt: skip
+    def rows(self, evidence: Sequence[tuple[tuple[int, int], ...]], older: Older) -> Iterator[Row]:
+        """Give the rows, each of a later revision than the older one that it differs from."""
+        point, summed, evaluated = self.point, self.summed, self.evaluated
+        head = point.id, point.quantity, QUANTITIES[point.quantity].unit
+        starts = range(self.start, self.start + len(evaluated.values) * point.length, point.length)
+        flags = summed.flags | np.where(evaluated.partial, _PARTIAL, 0)
+        columns = evaluated.values, evaluated.known, evaluated.status, summed.sets, flags
+        plain = zip(*(one.tolist() for one in columns), strict=True)
+        for start, (count, known, status, sets, bits), methods, behind in zip(
+            starts, plain, summed.methods, evidence, strict=True
+        ):
+            value, name, was = count if known else None, _NAMES[status], older.get((point.id, point.quantity, start))
+            revision = 0 if was is None else was.revision + ((was.value, was.status) != (value, name))
+            yield Row(
+                *head, start, point.length, value, name, _qualities(sets), _method(methods),
+                _flags(bits), revision, behind,
+            )  # fmt: skip
 
 
 @cache  # of the few sets that occur
 def _qualities(bits: int) -> tuple[str, ...]:
     return tuple(sorted(status.name for status in Status if bits >> status & 1))
+
+
+@cache
+def _method(names: frozenset[str]) -> str | None:
+    return "+".join(sorted(names)) or None
 
 
 @cache
@@ -167,15 +217,18 @@ def _result(
     carry: DayCarry | None,
 ) -> Result:  # fmt: skip
     count = len(span) // point.length
-    parts = {}
-    for ref in point.whole.refs:
-        if "/" in ref:
-            fitting = [one for length, one in sorted(channels.get(ref, {}).items()) if point.length % length == 0]
-            parts[ref] = _nearest([summed(one, count, point.length) for one in fitting], count)
-        elif ref in found:
-            parts[ref] = _as_part(found[ref], point.length)
-        else:
-            parts[ref] = _absent(count)
+    read = [
+        (ref, one)
+        for ref in point.whole.refs if "/" in ref
+        for length, one in sorted(channels.get(ref, {}).items()) if point.length % length == 0
+    ]  # fmt: skip
+    sums: dict[str, list[Summed]] = {ref: [] for ref in point.whole.refs}
+    for (ref, _), added in zip(read, summed_together([one for _, one in read], count, point.length), strict=True):
+        sums[ref].append(added)
+    parts = {
+        ref: _nearest(own, count) if "/" in ref else _of_point(found.get(ref), count, point.length)
+        for ref, own in sums.items()
+    }
     evaluated = evaluate_point(point, {ref: part.term for ref, part in parts.items()})
     evaluated = evaluated if carry is None else carry.rounded(point, span.start, evaluated)
     return Result(point=point, start=span.start, evaluated=evaluated, summed=_together(evaluated, [*parts.values()]))
@@ -212,9 +265,8 @@ def _nearest(sums: Sequence[Summed], count: int) -> Summed:
     )
 
 
-def _as_part(result: Result, length: int) -> Summed:
-    """Return a point as a term of another point of the same length."""
-    count = len(result.evaluated.values)
-    if result.point.length != length:
-        return _nothing(count * result.point.length // length)
-    return result.summed
+def _of_point(result: Result | None, count: int, length: int) -> Summed:
+    """Return a point as a term of another point of the same length; None is a point outside its dated validity."""
+    if result is None:
+        return _absent(count)
+    return result.summed if result.point.length == length else _nothing(count)

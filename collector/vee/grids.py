@@ -6,6 +6,7 @@ and `vee explain` hold it alike. A row as long as all lengths of a channel toget
 
 from collections.abc import Sequence
 from math import lcm
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +34,15 @@ _ABOVE = (
     .where(raw_segment.c.start + raw_segment.c.n * raw_segment.c.length > bindparam("start"))
     .distinct()
 )
+_AUTHORED, _ESTIMATED = int(Flags.AUTHORED), int(Status.ESTIMATED)  # to compare with an enumeration takes longer
 _FAR = np.array([distance(status) for status in Status], dtype=np.uint8)
 
 
 def inner(status: Codes, flags: Flagged) -> Bools:
     """Return which rows are measured at both ends with nothing but scaled estimates between. [rows x intervals]"""
-    made = status == Status.ESTIMATED
+    made = status == _ESTIMATED
+    if not made.any():
+        return np.zeros(len(status), dtype=np.bool_)
     scaled = (flags & int(Flags.SCALED)) != 0
     sound = ((status == Status.VALID) | (made & scaled)).all(axis=1)
     ends = (status[:, 0] == Status.VALID) & (status[:, -1] == Status.VALID)
@@ -48,10 +52,15 @@ def inner(status: Codes, flags: Flagged) -> Bools:
 
 def far(status: Codes, flags: Flagged) -> Codes:
     """Return by row how far its farthest interval is from a read (`shared.status.distance`). [rows x intervals]"""
-    decided = ((flags & int(Flags.AUTHORED)) != 0) & HAS_VALUE[status]
-    worst = np.where(decided, READ, _FAR[status]).max(axis=1)
+    decided = ((flags & _AUTHORED) != 0) & HAS_VALUE[status]
+    worst = along(np.maximum, np.where(decided, READ, _FAR[status]))
     found: Codes = np.where(inner(status, flags), READ_AT_ENDS, worst).astype(np.uint8)
     return found
+
+
+def along(combined: np.ufunc, rows: Any) -> Any:  # noqa: ANN401 - arrays of any one kind
+    """Return by row what its intervals are together; a row of one is that one, at no cost. [rows x intervals]"""
+    return rows[:, 0] if rows.shape[1] == 1 else combined.reduce(rows, axis=1)
 
 
 def covered(connection: Connection, channel_id: int, seen: Registers) -> Bools | None:

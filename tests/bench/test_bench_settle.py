@@ -69,7 +69,7 @@ def _released(points: list[PointVersion], made: dict[str, dict[int, rows.Channel
     found: list[Row] = []
     behind = [EVIDENCE] * SLOTS
     for result in rows.results(points, [one.id for one in points], made, range(START, START + DAY)):
-        found += release._point_rows(result, behind, {})
+        found += result.rows(behind, {})
     octets = contract.jsonl(contract.sort(found))
     envelope.seal(f"{contract.root(octets)}{contract.sha256(octets)}", envelope.RELEASE, signer)
     return octets.count(b"\n")

@@ -115,8 +115,7 @@ def test_rows_and_verify_give_the_same_on_any_versions(
         for grid in found:
             channels.setdefault(grid.channel, {})[grid.length] = grid.as_collector(span)
         for result in results(points, [one.id for one in points], channels, span, carry):
-            for at in range(len(span) // result.point.length):
-                row = result.row(at, 0, ())
+            for at, row in enumerate(result.rows([()] * (len(span) // result.point.length), {})):
                 redone = redo(result.point, row.start)
                 assert redone == (row.value, row.status, set(row.qualities)), (result.point.formula, at)
                 assert (row.value is None) == (row.status == "MISSING")
