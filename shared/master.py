@@ -12,6 +12,9 @@ from shared.losses import Losses
 from shared.share import Share
 
 PARTS = ("", "positive", "negative")
+#: How many points may stand one in the other.
+DEEPEST = 32
+_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,10 @@ def _point(one: dict[str, Any]) -> PointVersion:
     lost = None if one.get("losses") is None else losses.of(one["losses"])
     shared = None if one.get("share") is None else share.of(one["share"])
     part = one.get("part", "")
+    if not all(isinstance(one[name], str) for name in ("id", "role", "formula", "quantity")):
+        raise Malformed("a point's id, role, formula or quantity is no text")
+    if not isinstance(one["from"], int) or not isinstance(one["length_s"], int) or not 0 < one["length_s"] <= _DAY:
+        raise Malformed(f"point {one['id'][:80]!r}: its begin or the length of its rows is no whole number of seconds")
     if part not in PARTS:
         raise Malformed(f"a point's part is {str(part)[:40]!r}")
     return PointVersion(

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from shared import envelope
-from shared.errors import Malformed, TrustError
+from shared.errors import ConfigError, Malformed, TrustError
 from shared.evidence import Evidence, Slot, Version, baseless, beyond_reach, collect, unsupported, wrong_totals
 from shared.formula import Formula
-from shared.master import PointVersion
+from shared.master import DEEPEST, PointVersion
 from shared.quantity import INT64_MAX, INT64_MIN
 from shared.receipt import checkpoint
 from shared.release import COLUMNS, MANIFEST, Row, counts, instant, line, parse, root, seconds, sha256, sort, table
@@ -46,7 +46,10 @@ def release(folder: Path, ring: Ring) -> Report:
         f"it names position {manifest['position']} of the log and the root that the log had there",
     ]
     if (folder / "evidence" / "ledger.jsonl").exists():
-        _with_evidence(report, folder, manifest, rows, ring)
+        try:
+            _with_evidence(report, folder, manifest, rows, ring)
+        except (TrustError, ConfigError, OSError, ValueError, OverflowError) as error:
+            report.failures.append(f"evidence/: {error}")
     else:
         report.unproved.append("that the rows follow from signed reads: this folder has no evidence/")
     if manifest["consistency"] is None:
@@ -148,9 +151,9 @@ def _redo(found: Evidence, manifest: dict[str, object]) -> Redo:
         raise Malformed(f"the manifest names the rounding {str(rule)[:40]!r}, which this version does not know")
     try:
         day = local_day(str(manifest["timezone"]))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OSError) as error:  # OSError: it is a folder of zones
         raise Malformed(f"no time zone {str(manifest['timezone'])[:40]!r} on this machine") from error
-    return Carried(found, seconds(str(period["from"])), day).row
+    return Carried(found, seconds(str(period.get("from"))), day).row
 
 
 class Carried:
@@ -296,6 +299,8 @@ def _term(
         point = found.force(start).get(ref)
         if point is None or ref in through:
             return None, Status.MISSING, {Status.MISSING.name}
+        if len(through) > DEEPEST:
+            raise Malformed(f"points stand in more than {DEEPEST} points one in the other, down to {ref!r}")
         value, name, sets = inner(point, start, through)
         return value, Status[name], sets
     slots = _slots(found, ref, start, length)

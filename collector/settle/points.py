@@ -1,7 +1,7 @@
 """`points.toml`: what is settled, as dated formulas; loaded into the log as one signed record."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from itertools import pairwise
 from pathlib import Path
@@ -168,7 +168,7 @@ def _circles(found: Sequence[PointVersion]) -> None:
     """Refuse points that refer to each other in a circle, or to a point whose rows are longer or shorter."""
     for since in sorted({one.since for one in found}):
         force = in_force(found, since)
-        evaluation_order({one.id: one.whole for one in force.values()}, {one.id for one in found})
+        _shallow(evaluation_order({one.id: one.whole for one in force.values()}, {one.id for one in found}), force)
         for one in force.values():
             for ref in one.whole.refs:
                 if ref in force and force[ref].length != one.length:
@@ -176,6 +176,17 @@ def _circles(found: Sequence[PointVersion]) -> None:
                         f'point "{one.id}": its rows have {one.length} s, those of {ref} {force[ref].length} s;'
                         " give both the same length_s"
                     )
+
+
+def _shallow(order: Sequence[str], force: Mapping[str, PointVersion]) -> None:
+    """Refuse points that stand too deep one in the other; order: each after those that it is made of."""
+    depth: dict[str, int] = {}
+    for name in order:
+        depth[name] = 1 + max((depth.get(ref, 0) for ref in force[name].whole.refs), default=0)
+        if depth[name] > master.DEEPEST:
+            raise ConfigError(
+                f'point "{name}": more than {master.DEEPEST} points stand one in the other; name channels, or a total'
+            )
 
 
 def diff(old: Sequence[PointVersion], new: Sequence[PointVersion]) -> list[str]:

@@ -1,4 +1,5 @@
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import strategies as st
 from collector.settle import carry_round, evaluate
 from collector.settle.evaluation import Term, evaluation_order
 from collector.settle.netting import net
+from collector.settle.points import load
 from shared.errors import ConfigError
 from shared.formula import evaluate as evaluate_one
 from shared.formula import parse
+from shared.master import DEEPEST
 from shared.rounding import half_up
 from shared.status import Status
 
@@ -135,6 +138,20 @@ def test_points_in_a_circle_are_refused() -> None:
         evaluation_order({"a": parse("b"), "b": parse("a")})
     with pytest.raises(ConfigError, match="point \"a\": no point 'x'; known: a"):
         evaluation_order({"a": parse("x")})
+
+
+def test_points_too_deep_in_points_are_refused_in_the_file(tmp_path: Path) -> None:
+    entry = (
+        '[[point]]\nid = "p{at}"\nfrom = 2026-01-01T00:00:00Z\nrole = "grid"\nformula = "{of}"\n'
+        'quantity = "energy_active_import"\n'
+    )
+    names = ["dc1/pcc.energy_active_import", *(f"p{at}" for at in range(40))]
+    path = tmp_path / "points.toml"
+    path.write_text("schema = 1\n" + "".join(entry.format(at=at, of=names[at]) for at in range(DEEPEST)))
+    assert len(load(path)) == DEEPEST
+    path.write_text("schema = 1\n" + "".join(entry.format(at=at, of=names[at]) for at in range(DEEPEST + 1)))
+    with pytest.raises(ConfigError, match=f'point "p{DEEPEST}": more than {DEEPEST} points stand one in the other'):
+        load(path)
 
 
 def test_netting_is_per_interval_before_any_sum() -> None:

@@ -10,9 +10,9 @@ import pytest
 from collector.settle import folder, release
 from collector.settle.release import Made, Request
 from collector.store.engine import Store
-from shared import keys, master
+from shared import envelope, keys, master
 from shared.batch import ClockState
-from shared.errors import ConfigError
+from shared.errors import ConfigError, Malformed
 from shared.evidence import Evidence
 from shared.master import PointVersion
 from shared.verify import Report, Ring
@@ -291,6 +291,54 @@ def test_a_gap_after_a_rollover_is_proved_by_the_reads_on_either_side(office: Of
     assert sum(row.value or 0 for row in made.parsed[1:]) == 42_000
     assert [row.status for row in made.parsed] == ["VALID", "ESTIMATED", "ESTIMATED"]
     assert office.verified(office.write(made, tmp_path)).failures == []
+
+
+def chained(count: int) -> list[PointVersion]:
+    """Return points of which each is the one before."""
+    names = [NAME, *(f"p{at}" for at in range(count))]
+    return [PointVersion(f"p{at}", 0, "grid", names[at], 900, "energy_active_export", ()) for at in range(count)]
+
+
+def test_points_deep_in_points_are_redone_and_too_deep_ones_fail_cleanly(office: Office, tmp_path: Path) -> None:
+    office.points(*chained(master.DEEPEST))
+    office.send(0, [100, 110, 125, 140])
+    made = office.make()
+    assert {row.value for row in made.parsed} == {40_000}
+    assert office.verified(office.write(made, tmp_path)).failures == []
+    office.points(*chained(500))
+    (failure,) = office.verified(office.write(office.make(1800), tmp_path)).failures
+    assert failure.startswith("evidence/: points stand in more than 32 points one in the other")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("timezone", "Europe", "no time zone 'Europe'"),
+        ("timezone", "../../etc/passwd", "no time zone"),
+        ("timezone", "Mars/Olympus", "no time zone"),
+        ("versions", {"rounding": "to-my-favour/1"}, "the rounding 'to-my-favour/1', which this version does not know"),
+        ("versions", None, "does not know"),
+        ("period", {}, "evidence/"),
+    ],
+)
+def test_a_strange_manifest_is_a_failure_and_no_accident(
+    office: Office, tmp_path: Path, name: str, value: object, said: str
+) -> None:
+    office.points(GT1)
+    office.send(0, [100, 110, 125, 140])
+    target = office.write(office.make(), tmp_path)
+    members = json.loads((target / "manifest.json").read_bytes()) | {name: value}
+    text = json.dumps(members)
+    (target / "manifest.json").write_text(text)
+    (target / "manifest.jws").write_text(envelope.seal(text, envelope.RELEASE, office.centre.signer))
+    (failure,) = office.verified(target).failures
+    assert said in failure
+
+
+@pytest.mark.parametrize("wrong", [{"length_s": 0}, {"length_s": "900"}, {"from": None}, {"formula": 7}, {"id": None}])
+def test_points_that_are_none_are_malformed(wrong: dict[str, object]) -> None:
+    with pytest.raises(Malformed):
+        master.points({"points": [master.entry(GT1) | wrong]})
 
 
 def test_points_in_a_circle_have_no_value_for_verify() -> None:
