@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from collector.settle import sources
 from collector.settle.folder import durable
-from collector.settle.formats.catalogue import form
+from collector.settle.formats.catalogue import LOSSLESS, form
 from collector.settle.formats.handed import Handed
 from collector.settle.release import Made, manifest_of
 from shared.errors import ConfigError, StoreError
@@ -27,7 +27,7 @@ def handed(connection: Connection, made: Made, kind: str, ends: Mapping[str, str
         ends: Who sends and receives, as the format's market calls them.
 
     Raises:
-        ConfigError: a point's names change inside the period.
+        ConfigError: a point's names change inside the period, or what its rows are.
     """
     manifest = manifest_of(made)
     versions = sources.points(connection, made.position).versions
@@ -57,13 +57,18 @@ def _begun(versions: list[PointVersion], made: Made) -> dict[str, PointVersion]:
 
 
 def _constant(versions: list[PointVersion], made: Made, kind: str, points: set[str]) -> None:
-    before = in_force(versions, made.start)
-    for one in versions:
-        was = before.get(one.id)
-        if one.id in points and made.start < one.since < made.stop and was and was.named(kind) != one.named(kind):
+    """Refuse a point that bears other names later in the period, or has other rows than the format tells once."""
+    last = in_force(versions, made.start)
+    for one in sorted(versions, key=lambda one: one.since):
+        if one.id not in points or not made.start < one.since < made.stop:
+            continue
+        was = last.get(one.id, one)
+        last[one.id] = one
+        rows = kind not in LOSSLESS and (was.quantity, was.length) != (one.quantity, one.length)
+        if rows or was.named(kind) != one.named(kind):
+            what = "quantity or length of rows changes" if rows else f"names for {kind} change"
             raise ConfigError(
-                f'point "{one.id}": its names for {kind} change at {instant(one.since)}, inside the period;'
-                " make a release of each part"
+                f'point "{one.id}": its {what} at {instant(one.since)}, inside the period; make a release of each part'
             )
 
 

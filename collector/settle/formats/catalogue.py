@@ -29,6 +29,8 @@ FORMATS: Mapping[str, Form] = {
     "cim": Form(cim.write, cim.name, "application/xml"),
     "mscons": Form(mscons.write, mscons.name, "application/edifact"),
 }  # fmt: skip
+#: They say of each row what it is, and never once for all of a point.
+LOSSLESS = frozenset({"jsonl", "csv", "parquet"})
 
 
 def form(name: str) -> Form:

@@ -52,6 +52,8 @@ def write(handed: Handed) -> bytes:
 
 
 def _unsayable(handed: Handed) -> Iterator[str]:
+    if handed.ends.get("decimals", "3") not in tuple("0123456"):
+        yield f'decimals = "{handed.ends["decimals"]}" of [market.cim] is no count of 0 to 6'
     if not whole_days(handed.start, handed.stop, handed.timezone):
         yield f"the period is not made of whole days of {handed.timezone}"
     for point, rows in handed.by_point():

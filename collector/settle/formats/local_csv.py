@@ -28,12 +28,13 @@ def end_label(start: int, length: int, timezone: str) -> tuple[str, str, str]:
     """Return local day, time of the end and offset of an interval; an end at midnight is 24:00 of its day. [UTC s]
 
     The clock after the end is shown as the clock before it would: 02:00, and never 03:00, ends the hour that spring
-    cuts short.
+    cuts short. An interval that goes on over midnight, as hours do in a zone of +05:30, ends on the next day.
     """
     begin = datetime.fromtimestamp(start, UTC).astimezone(ZoneInfo(timezone))
     end = begin.replace(tzinfo=None) + timedelta(seconds=length)
-    midnight = end.date() != begin.date()
-    return f"{begin:%Y-%m-%d}", "24:00" if midnight else f"{end:%H:%M}", f"{begin:%z}"
+    shown = f"{end:%H:%M:%S}" if end.second else f"{end:%H:%M}"
+    midnight = shown == "00:00"
+    return f"{begin if midnight else end:%Y-%m-%d}", "24:00" if midnight else shown, f"{begin:%z}"
 
 
 def write(handed: Handed) -> bytes:

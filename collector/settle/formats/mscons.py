@@ -63,7 +63,7 @@ def _unsayable(handed: Handed) -> Iterator[str]:
 
 def _message(handed: Handed, number: str) -> Iterator[str]:
     sender, receiver = _text(handed.ends["sender"]), _text(handed.ends["receiver"])
-    agency = handed.ends.get("agency", "293")
+    agency = _text(handed.ends.get("agency", "293"))
     yield "UNH+1+MSCONS:D:04B:UN:2.4c"
     yield f"BGM+7+{number}+9"
     yield f"DTM+137:{_stamp(handed.created)}:303"
@@ -102,7 +102,7 @@ def _value(row: Row, amount: str | None) -> Iterator[str]:
 
 
 def _scheme(handed: Handed) -> str:
-    return handed.ends.get("scheme", "500")
+    return _text(handed.ends.get("scheme", "500"))
 
 
 def _moment(seconds: int, form: str) -> str:

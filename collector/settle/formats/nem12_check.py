@@ -20,6 +20,7 @@ _UOM = {
     for prefix, decimals in (("M", 7), ("k", 4), ("", 1))
 } | {"pf": 3}
 _VALUE = re.compile(r"[0-9]{1,15}(\.[0-9]+)?\Z", re.ASCII)
+_DIGITS = 15  # with the decimals (Appendix B)
 _QUALITY = re.compile(r"(A|V|N|[ESF][1-9][0-9])\Z", re.ASCII)
 _METHODS = frozenset({*range(11, 27), *range(51, 78)})
 _REASONS = frozenset(range(100))
@@ -176,6 +177,8 @@ def _value(at: int, value: str, state: _State) -> _Found:
         yield "leading-zero", f"value {at}: {value[:20]} begins with its point"
     elif not _VALUE.match(value):
         yield "value", f"value {at}: {value[:20]!r} is no number of at most 15 digits"
+    elif len(value.replace(".", "")) > _DIGITS:
+        yield "value", f"value {at}: {value[:40]} has more than {_DIGITS} digits"
     elif len(value.partition(".")[2]) > state.decimals:
         yield "decimals", f"value {at}: {value[:40]} has more than {state.decimals} decimals"
 

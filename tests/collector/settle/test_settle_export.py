@@ -73,3 +73,16 @@ def test_a_name_that_changes_inside_the_period_is_refused(office: Office, tmp_pa
     made = office.make(900)
     with office.centre.store.read() as connection:
         assert handed(connection, made, "mscons", MSCONS).names["gt1"]["id"] == "DE1"
+
+
+def test_rows_that_become_others_inside_the_period_go_into_no_format_that_tells_once(
+    office: Office, tmp_path: Path
+) -> None:
+    later = dataclasses.replace(NAMED, since=T0 + 900, quantity="energy_active_import")
+    office.points(NAMED, later)
+    office.send(0, [100, 110, 125, 140, 150, 160, 170])
+    for kind in ("espi", "local-csv", "mscons"):
+        with pytest.raises(ConfigError, match='point "gt1": its quantity or length of rows changes at'):
+            write(office, kind, tmp_path / "out", MSCONS, 1800)
+    assert not (tmp_path / "out").exists()
+    assert write(office, "csv", tmp_path, stop=1800).exists()

@@ -90,6 +90,16 @@ def test_what_cannot_be_said_is_refused_with_the_interval(status: Status, value:
         nem12.write(given_to(rows))
 
 
+@pytest.mark.parametrize(("value", "right"), [(10**12 * KWH - KWH, True), (10**12 * KWH, False), (2**63 - 1, False)])
+def test_a_value_of_more_digits_than_a_field_holds_is_refused(value: int, right: bool) -> None:  # noqa: FBT001 - a case
+    rows = day([value, *[KWH] * 47])
+    if right:
+        assert b",999999999999.000," in nem12.write(given_to(rows))
+        return
+    with pytest.raises(ConfigError, match="more than 15 digits"):
+        nem12.write(given_to(rows))
+
+
 def test_half_a_day_and_other_lengths_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"whole days of UTC\+10"):
         nem12.write(given_to(interpolated()[:40]))

@@ -59,6 +59,21 @@ def test_the_autumn_day_has_an_hour_twice() -> None:
     assert [one["utc_offset"] for one in rows[4:12]] == ["-0500"] * 4 + ["-0600"] * 4
 
 
+@pytest.mark.parametrize(
+    ("start", "length", "day", "end"),
+    [
+        ("2026-03-01T17:30:00Z", 3600, "2026-03-01", "24:00"),
+        ("2026-03-01T18:00:00Z", 3600, "2026-03-02", "00:30"),  # an hour of UTC goes on over midnight of +05:30
+        ("2026-03-01T06:30:00Z", 5, "2026-03-01", "12:00:05"),
+        ("2026-03-01T18:29:55Z", 5, "2026-03-01", "24:00"),
+    ],
+)
+def test_an_interval_is_labelled_by_when_it_ends(start: str, length: int, day: str, end: str) -> None:
+    at = int(datetime.fromisoformat(start).timestamp())
+    (found,) = table([row(KWH, start=at, length=length)], "Asia/Kolkata")
+    assert (found["day"], found["interval_end"], found["utc_offset"]) == (day, end, "+0530")
+
+
 def test_what_lacks_is_blank() -> None:
     rows = local_day("America/Chicago", 2026, 3, 8)
     rows[3] = row(None, Status.MISSING, start=rows[3].start, length=900)

@@ -171,6 +171,14 @@ def test_thousandths_of_a_kilowatt_hour_add_up() -> None:
     assert sum(int(text.replace(".", "")) for text in found(octets, ".//c:quantity", CIM)) == round(96 * 333 / 1000)
 
 
+@pytest.mark.parametrize("decimals", ["x", "12", "-1", "7"])
+def test_decimals_that_are_no_count_are_refused(decimals: str) -> None:
+    start = midnight(2026, 7, 1)
+    with pytest.raises(ConfigError, match=f'decimals = "{decimals}" of .* is no count'):
+        cim.write(handed(quarters(start, start + 86_400), timezone="Europe/Berlin", names=NAMES,
+                         ends=ENDS | {"decimals": decimals}))  # fmt: skip
+
+
 def test_half_a_day_is_refused() -> None:
     start = midnight(2026, 7, 1)
     with pytest.raises(ConfigError, match="not made of whole days of Europe/Berlin"):
