@@ -198,20 +198,22 @@ def _draft(connection: Connection, log: Log, asked: Request, timezone: str, agai
     position = log.size(connection) if again is None else again.position
     found = sources.points(connection, position)
     versions = [one for one in found.versions if not one.parties or asked.party is None or asked.party in one.parties]
-    wanted = _wanted(versions, asked)
+    wanted = _wanted(found.versions, versions, asked)
     before = _standing(connection, asked, wanted, again)
     kind = _kind(asked, before)
     return _Draft(connection, log, asked, kind, position, found.position, versions, wanted, before, timezone)
 
 
-def _wanted(versions: Sequence[PointVersion], asked: Request) -> tuple[str, ...]:
+def _wanted(every: Sequence[PointVersion], versions: Sequence[PointVersion], asked: Request) -> tuple[str, ...]:
     known = {one.id for one in versions}
+    if not known and every:
+        raise ConfigError(f"party {asked.party!r} may see none of the points; name it in `parties` of points.toml")
     if not known:
         raise ConfigError("no points are loaded; write points.toml, then: wattseal collector points load points.toml")
     unknown = sorted(set(asked.points) - known)
     if unknown:
         raise ConfigError(f"no point {unknown[0]!r}; known: {', '.join(sorted(known))}")
-    wanted = tuple(sorted(asked.points or known))
+    wanted = tuple(sorted(set(asked.points) or known))
     longest = max(one.length for one in versions if one.id in wanted)
     if asked.start >= asked.stop or asked.start % longest or asked.stop % longest:
         raise ConfigError(

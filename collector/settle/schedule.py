@@ -4,6 +4,7 @@ Rules of this file: a business day is neither Saturday, Sunday nor a holiday of 
 after a period is due at the beginning of the day after those; a period that is not over is never due.
 """
 
+import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -74,9 +75,14 @@ def _begin(timezone: str, day: date) -> int:
 
 
 def lacking(connection: Connection, schedule: Schedule, found: Collection[Due]) -> list[Due]:
-    """Return those that nobody has made: a final stands for the preliminary of its period, too."""
-    whose = table.c.party.is_(None) if schedule.party is None else table.c.party == schedule.party
-    rows = connection.execute(select(table.c.start, table.c.stop, table.c.kind).where(whose)).all()
+    """Return those that nobody has made: a final stands for the preliminary of its period, too.
+
+    Where the schedule names points, only a release of just those counts; else any of the party's.
+    """
+    meant = [table.c.party.is_(None) if schedule.party is None else table.c.party == schedule.party]
+    if schedule.points:
+        meant.append(table.c.points == json.dumps(sorted(set(schedule.points))))
+    rows = connection.execute(select(table.c.start, table.c.stop, table.c.kind).where(*meant)).all()
     finals = {(row.start, row.stop) for row in rows if row.kind != "preliminary"}
     early = {(row.start, row.stop) for row in rows if row.kind == "preliminary"}
     return [

@@ -19,6 +19,7 @@ from shared.release import instant
 events = Events(__name__)
 US = 1_000_000
 _RULE = "schedule"
+_MOST = 25  # releases that are tried in one look: `serve` can be stopped between two
 
 
 class Scheduled:
@@ -26,10 +27,17 @@ class Scheduled:
 
     def __init__(self, store: Store, log: Log, clock: Clock, signer: Signer, config: Collector) -> None:
         self._store, self._log, self._clock, self._signer, self._config = store, log, clock, signer, config
+        self._looks = 0
+        self._tried: dict[Due, int] = {}  # in which look
 
-    def look(self) -> int:
-        """Return how many releases were made."""
-        return sum(self._make(schedule, one) for schedule in self._config.schedule for one in self.waiting(schedule))
+    def look(self, most: int = _MOST) -> int:
+        """Return how many releases were made of `most` tried; first those that wait longest for a try."""
+        self._looks += 1
+        waiting = {one: schedule for schedule in self._config.schedule for one in self.waiting(schedule)}
+        self._tried = {one: look for one, look in self._tried.items() if one in waiting}
+        next_ones = sorted(waiting, key=lambda one: self._tried.get(one, 0))[:most]
+        self._tried |= dict.fromkeys(next_ones, self._looks)
+        return sum(self._make(waiting[one], one) for one in next_ones)
 
     def waiting(self, schedule: Schedule) -> list[Due]:
         """Return what is due of a schedule and not made, oldest first."""
@@ -40,7 +48,7 @@ class Scheduled:
             return lacking(connection, schedule, found)
 
     def _make(self, schedule: Schedule, one: Due) -> bool:
-        asked = Request(one.start, one.stop, one.kind, tuple(sorted(schedule.points)), schedule.party)
+        asked = Request(one.start, one.stop, one.kind, tuple(schedule.points), schedule.party)
         try:
             release = made(self._store, self._log, self._clock, self._signer, self._config, asked)
         except ConfigError as error:

@@ -1,11 +1,12 @@
 """Releases by the calendar: local periods, business days, holidays, summer time."""
 
+import dataclasses
 from datetime import UTC, date, datetime
 
 import pytest
 
 from collector.config import Collector, Gate, Schedule
-from collector.settle.release import listed
+from collector.settle.release import fetch, listed
 from collector.settle.schedule import business_days, due
 from collector.settle.scheduled import Scheduled
 from collector.store.engine import Store
@@ -99,3 +100,35 @@ def test_what_is_due_is_made_once_and_what_stands_in_its_way_is_a_finding(store:
     assert told() == []
     with store.read() as connection:
         assert [row["kind"] for row in listed(connection)] == ["final", "preliminary", "preliminary"]
+
+
+def test_a_schedule_of_some_points_is_not_met_by_a_release_of_others(store: Store) -> None:
+    office = Office(Centre(store))
+    office.points(GT1, dataclasses.replace(GT1, id="gt2"))
+    office.send(0, [100, 110, 125, 140])
+    centre = office.centre
+    day = {"since": datetime.fromtimestamp(T0 // 86_400 * 86_400, UTC), "period": "day", "preliminary_after": 0}
+    schedules = [day | {"id": one, "points": [one, one]} for one in ("gt1", "gt2")]
+    text = {"schema": 1, "id": "central", "mqtt": {"embedded": True}, "schedule": schedules}
+    scheduled = Scheduled(store, centre.log, centre.clock, centre.signer, Collector.model_validate(text))
+    centre.clock.advance(86_400)
+    assert (scheduled.look(), scheduled.look()) == (2, 0)
+    with store.read() as connection:
+        found = [fetch(connection, row["release_id"]) for row in listed(connection)]
+    assert [{row.point for row in one.parsed} for one in found] == [{"gt2"}, {"gt1"}]
+    assert [len(one.parsed) for one in found] == [96, 96]
+
+
+def test_many_that_cannot_be_made_keep_none_that_can_waiting(store: Store) -> None:
+    office = Office(Centre(store))
+    office.points(dataclasses.replace(GT1, parties=("bank",)))
+    office.send(0, [100, 110, 125, 140])
+    centre = office.centre
+    day = {"since": datetime(2026, 2, 24, tzinfo=UTC), "period": "day", "final_after": 0}
+    schedules = [day | {"id": "nobody", "party": "nobody"}, day | {"id": "bank", "party": "bank"}]
+    text = {"schema": 1, "id": "central", "mqtt": {"embedded": True}, "schedule": schedules}
+    scheduled = Scheduled(store, centre.log, centre.clock, centre.signer, Collector.model_validate(text))
+    assert [scheduled.look(most=4) for _ in range(4)] == [0, 2, 4, 0]  # six days of each
+    with store.read() as connection:
+        (said,) = {row.text.partition(" cannot be made: ")[2] for row in connection.execute(finding.select())}
+    assert said == "party 'nobody' may see none of the points; name it in `parties` of points.toml"
