@@ -9,6 +9,7 @@ from collector.commands.calendar import calendar
 from collector.commands.deliver import deliver
 from collector.commands.ledger import ledger
 from collector.commands.meters import meters
+from collector.commands.outside import outside
 from collector.commands.points import points
 from collector.commands.release import release
 from collector.commands.rotate import rotate
@@ -23,6 +24,6 @@ def collector() -> None:
 
 for command in (
     init, check, serve, import_file, backup, restore, rotate, agents, meters, rules, calendar,
-    points, vee, release, deliver, ledger,
+    points, outside, vee, release, deliver, ledger,
 ):  # fmt: skip
     collector.add_command(command)

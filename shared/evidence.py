@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared import batch, envelope, factor, merkle, record, retiming, veeblob, veil
+from shared import batch, envelope, factor, merkle, outside, record, retiming, veeblob, veil
 from shared import registers as rule
 from shared.errors import BadProof, Malformed, TrustError
 from shared.factor import Correction
@@ -30,8 +30,8 @@ MOST = 100_000
 MOST_ANCHORS = 64
 #: How a version says that a boundary of it is from the meter's own recorder or history.
 RECORDER = "recorder"
-#: Kinds of records that commit to versions: by validation, by a person, by a second person's word.
-COMMITTING = ("vee", "edit", "approval")
+#: Kinds of records that commit to versions: by validation, by a person, by a second person's word, by another's file.
+COMMITTING = ("vee", "edit", "approval", "outside")
 Slot = tuple[str, int, int]  # channel, start [UTC s], length [s]
 
 
@@ -67,6 +67,7 @@ class Evidence:
     batches: int = 0
     records: int = 0
     factors: list[Correction] = field(default_factory=list)  # dated corrections of multipliers
+    others: dict[int, outside.Loaded] = field(default_factory=dict)  # files of others, by the position of their record
     known_factors: tuple[Correction, ...] = ()  # those that values are computed with
     _force: dict[int, dict[str, PointVersion]] = field(default_factory=dict)
 
@@ -224,7 +225,12 @@ def _record(found: Evidence, position: int, taken: record.Record, blobs: Mapping
         octets = blobs.get(name)
         if octets is None or hashlib.sha256(octets).hexdigest() != name:
             raise BadProof(f"position {position}: the versions of this record are not here or were changed")
-        for span in veeblob.decode(octets):
+        spans = veeblob.decode(octets)
+        if taken.kind == "outside":
+            loaded = outside.decode(taken.body)
+            outside.check(loaded, spans)
+            found.others[position] = loaded
+        for span in spans:
             _versions(found, position, span)
 
 
@@ -251,7 +257,7 @@ def unsupported(found: Evidence) -> list[str]:
     """Return what the versions claim to have been measured and the signed reads do not show."""
     failures = []
     for (channel, start, length), version in found.versions.items():
-        if version.status not in MEASURED or version.value is None:
+        if version.status not in MEASURED or version.value is None or version.position in found.others:
             continue
         seen = found.measured.get((channel, start, length))
         if seen is not None and not _is_read(found, (channel, start, length), version.value):
@@ -268,7 +274,7 @@ def baseless(found: Evidence, slots: Iterable[Slot]) -> list[str]:
     failures = []
     for slot in slots:
         version, label = found.versions.get(slot), f"{slot[0]} at {instant(slot[1])}"
-        if version is None or version.value is None:
+        if version is None or version.value is None or version.position in found.others:
             continue
         borne = version.status in MEASURED or version.method == RECORDER
         if borne and not _is_read(found, slot, version.value):

@@ -66,6 +66,7 @@ class Flags(IntFlag):
     RETIMED = 1 << 12  # the gateway's clock was wrong; a later anchor of the same boot gave the time
     RECORDER = 1 << 13  # a boundary is from the meter's own recorder or history, labelled by its own clock
     AUTHORED = 1 << 14  # a person decided; it stands against whatever arrives later until a person decides otherwise
+    OUTSIDE = 1 << 15  # from another's file; no signed read stands behind it
 
 
 def names(flags: Flags) -> list[str]:

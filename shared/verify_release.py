@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from shared import envelope
+from shared import envelope, verify_outside
 from shared.errors import ConfigError, Malformed, TrustError
 from shared.evidence import Evidence, Slot, Version, baseless, beyond_reach, collect, unsupported, wrong_totals
 from shared.formula import Formula
@@ -117,8 +117,11 @@ def _with_evidence(report: Report, folder: Path, manifest: dict[str, object], ro
         report.failures += [failure for row in rows for failure in _differs(found, row, redo)][:20]
     slots = dict.fromkeys(slot for row in rows for slot in _rests_on(found, row)) if report.good else {}
     report.failures += baseless(found, slots)[:20]
+    if report.good and found.others:
+        verify_outside.tell(report, found, {row: tuple(_rests_on(found, row)) for row in rows})
     if report.good:
-        estimated = sum(version.status == Status.ESTIMATED for version in found.versions.values())
+        ours = (one for one in found.versions.values() if one.position not in found.others)
+        estimated = sum(version.status == Status.ESTIMATED for version in ours)
         report.proved += [
             f"{found.batches} batches and {found.records} records stand in that log, each signed by a key you trust",
             f"{len(found.measured)} interval values follow from two signed register reads each",

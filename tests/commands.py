@@ -1,4 +1,4 @@
-"""Runs `wattseal agent ...` as a person or a program does, and keeps what it said."""
+"""Runs `wattseal agent ...`, or a command of another group, as a person or a program does, and keeps what it said."""
 
 import io
 import json
@@ -28,8 +28,9 @@ class Ran:
     what becomes the daemon.
     """
 
-    def __init__(self, *arguments: str, apart: bool = False, uid: int = 0) -> None:
-        self.code, self.out, self.err = (_apart if apart or _is_daemon(arguments) else _here)(arguments, uid)
+    def __init__(self, *arguments: str, apart: bool = False, uid: int = 0, group: str = "agent") -> None:
+        here = not (apart or (group == "agent" and _is_daemon(arguments)))
+        self.code, self.out, self.err = (_here if here else _apart)((group, *arguments), uid)
         assert "Traceback" not in self.err + self.out
 
     @property
@@ -85,13 +86,13 @@ def _is_daemon(arguments: Sequence[str]) -> bool:
 
 
 def _apart(arguments: Sequence[str], _uid: int) -> tuple[int, str, str]:
-    done = subprocess.run([*WATTSEAL, "agent", *arguments], capture_output=True, text=True, timeout=WITHIN, check=False)
+    done = subprocess.run([*WATTSEAL, *arguments], capture_output=True, text=True, timeout=WITHIN, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
 def _here(arguments: Sequence[str], uid: int) -> tuple[int, str, str]:
     out, err, before = io.StringIO(), io.StringIO(), list(sys.argv)
-    sys.argv[:] = ["wattseal", "agent", *arguments]
+    sys.argv[:] = ["wattseal", *arguments]
     code: object = 0
     if uid:
         os.seteuid(uid)

@@ -20,6 +20,7 @@ from agent.ship.window import Window
 from collector import config
 from collector.series import meters_file
 from collector.settle import balance_file, points, terms_file
+from collector.settle.formats import csv_mapping
 from collector.vee import calendar_file, rules_file
 from shared import topics
 from shared.clock import SystemClock
@@ -107,6 +108,25 @@ def test_every_option_that_the_rules_show_is_one(tmp_path: Path) -> None:
     opened = tmp_path / "rules.toml"
     opened.write_text("\n".join(line.removeprefix("# ") for line in text.splitlines()), encoding="utf-8")
     assert rules_file.load(opened).entries[0].which.quantity == "energy_active_export"
+
+
+def test_the_columns_of_others_are_good() -> None:
+    mapping = csv_mapping.load(CONFIG / "outside.toml")
+    assert [(one.name, one.quantity, one.power) for one in mapping.columns] == [
+        ("kWh delivered", "energy_active_import", 6)
+    ]  # fmt: skip
+    assert (mapping.time, mapping.zone, mapping.ends, mapping.length) == (
+        ("Interval End",), "America/Chicago", True, 900
+    )  # fmt: skip
+
+
+def test_every_option_that_the_columns_of_others_show_is_one(tmp_path: Path) -> None:
+    text = (CONFIG / "outside.toml").read_text(encoding="utf-8")
+    opened = tmp_path / "outside.toml"
+    opened.write_text("\n".join(line.removeprefix("# ") for line in text.splitlines()), encoding="utf-8")
+    mapping = csv_mapping.load(opened)
+    assert [one.quantity for one in mapping.columns] == ["energy_active_import", "energy_active_export"]
+    assert (mapping.where, mapping.delimiter) == ({"Meter": "1092338"}, ",")
 
 
 # -- the broker ------------------------------------------------------------------------------------------------------

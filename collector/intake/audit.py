@@ -103,7 +103,7 @@ def _contradiction(connection: Connection, found: Record, leaves: Sequence[bytes
         if before.size != len(leaves) or before.root != merkle.root_of(leaves):
             return f"it continues a tree of {before.size} leaves that is not the one before it"
     digest = found.body.get("sha256", found.body.get("proposed"))
-    if found.kind in ("vee", "points", "edit", "approval") and isinstance(digest, str):
+    if found.kind in ("vee", "points", "edit", "approval", "outside") and isinstance(digest, str):
         octets = connection.execute(select(blob.c.bytes).where(blob.c.sha256 == bytes.fromhex(digest))).scalar()
         if octets is None or hashlib.sha256(bytes(octets)).hexdigest() != digest:
             return "the blob that it commits to is not here, or was changed"

@@ -18,6 +18,8 @@ from shared.batch import NAME
 from shared.errors import Malformed
 
 Place = tuple[str, str]
+#: Stands where an agent would for a meter that another's file speaks for: no agent can bear this name.
+FILES = "(files)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,10 @@ class Table:
             return 0
         agents = in_force(rows, at)
         return agents.index(agent) if agent in agents else None
+
+    def agents(self, site: str, name: str) -> list[str]:
+        """Return all that were ever to speak for a meter."""
+        return [one.agent for one in self._rows.get((site, name), [])]
 
     def load(self, assignments: Iterable[Assignment]) -> None:
         """Write assignments down."""

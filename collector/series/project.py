@@ -28,17 +28,22 @@ def catch_up(store: Store, limit: int = 500) -> Progress:
         StoreError: the database refuses; nothing has changed.
     """
     with store.write() as connection:
-        first = _cursor(connection)
-        found = entries(connection, first, first + limit)
-        if found:
-            projection = Projection(connection)
-            for entry in found:
-                projection.take(entry)
-            projection.write()
-            stop = found[-1].position + 1
-            connection.execute(update(cursor).where(cursor.c.name == NAME).values(position=stop))
-            return Progress(first, stop)
-    return Progress(first, first)
+        return advance(connection, limit)
+
+
+def advance(connection: Connection, limit: int = 500) -> Progress:
+    """Return which positions a transaction reads into the series; see `catch_up`."""
+    first = _cursor(connection)
+    found = entries(connection, first, first + limit)
+    if not found:
+        return Progress(first, first)
+    projection = Projection(connection)
+    for entry in found:
+        projection.take(entry)
+    projection.write()
+    stop = found[-1].position + 1
+    connection.execute(update(cursor).where(cursor.c.name == NAME).values(position=stop))
+    return Progress(first, stop)
 
 
 def rebuild(store: Store) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, insert, select
 from collector.intake import adopt
 from collector.intake.authentic import printable
 from collector.intake.log import Entry
-from collector.series import anchors, blocks, factors, findings, labels, meters, raw, retimed, suspects
+from collector.series import anchors, blocks, factors, findings, labels, meters, others, raw, retimed, suspects
 from collector.series import early as wait
 from collector.series.channels import RANKS, Numbers
 from collector.series.early import Early
@@ -319,6 +319,8 @@ class Projection:
                 self._heed(labels.decode(body), entry.position)
             elif entry.kind == "adoption":
                 self._adopt(adopt.Adopted.of(body), entry.position)
+            elif entry.kind == "outside":
+                self._found += others.claim(self.meters, body, entry.position, MADE_BY)
         except Malformed as error:
             self._find(entry, "A4", "W", f"a record cannot be used by this version: {printable(str(error))}")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from collector.series import channels, raw, suspects
+from collector.series import channels, others, raw, suspects
 from collector.series.channels import Channel
 from collector.store.schema import raw_segment, stat_segment
 from collector.vee import authored, events, faults, finals, grids, parameters_log, unconfirmed
@@ -45,6 +45,7 @@ class Agenda:
             *finals.corrected(self.connection, first),
             *self._witnessed(first, known),
             *events.touched(self.connection, first),
+            *self._held_against(first, known),
             *unconfirmed.touched(self.connection, before, self.masters.now, self.masters.parameters),
             *(() if self.again is None else self._from(self.again)),
         ):
@@ -85,6 +86,13 @@ class Agenda:
             for length, start in self.connection.execute(query.group_by(stat_segment.c.length)).all():
                 if raw.span(self.connection, number, length) is not None:
                     yield (number, length), int(start)
+
+    def _held_against(self, first: int, known: Mapping[int, Channel]) -> Iterator[tuple[tuple[int, int], int]]:
+        """Give main meters, length and second from which on there is something new of a file to hold them against."""
+        numbers = {one.name: one.id for one in known.values()}
+        for (number, length), start in others.touched(self.connection, first).items():
+            for main in (numbers[name] for name in self.related(known[number])):
+                yield from (((main, own), start) for own in raw.lengths(self.connection, main) if not length % own)
 
     def _from(self, since: int) -> Iterator[tuple[tuple[int, int], int]]:
         """Give channel and length of all that reaches beyond a second, and from where on it does. [UTC s]"""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from collector.intake import records
-from collector.series import channels, raw
+from collector.series import channels, others, raw
 from collector.series.channels import Channel
 from collector.series.codec import VALUE, unpack
 from collector.store.schema import blob, finding, ledger_bytes, method, version_segment
@@ -18,6 +18,9 @@ from shared.errors import ConfigError, Malformed
 from shared.quantity import INT64_MAX, QUANTITIES, amount
 from shared.release import instant
 from shared.status import Flags, Status, names
+
+#: What a record's body says for itself: of a change, and of another's file.
+_TOLD = ("reason", "text", "author", "undoes", "file", "file_sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,11 @@ def interval(connection: Connection, name: str, at: int) -> Explained:
 
 def _length(connection: Connection, channel: Channel, at: int, taken: int | None) -> int:
     """Return the length of the interval that begins at an instant: the one that a release takes, or the finest."""
-    known = sorted(raw.lengths(connection, channel.id), key=lambda length: (length != taken, length))
-    for length in known:
-        span = raw.span(connection, channel.id, length)
-        if span is not None and span[0] <= at < span[1] and at % length == 0:
-            return length
+    for lengths, spans in ((raw.lengths, raw.span), (others.lengths, others.span)):
+        for length in sorted(lengths(connection, channel.id), key=lambda length: (length != taken, length)):
+            span = spans(connection, channel.id, length)
+            if span is not None and span[0] <= at < span[1] and at % length == 0:
+                return length
     raise ConfigError(f"{channel.name}: no interval begins at {instant(at)}")
 
 
@@ -125,7 +128,7 @@ def _corrections(connection: Connection, channel: Channel, at: int) -> list[dict
 
 def _why(connection: Connection, signed: record.Record, name: str, at: int) -> dict[str, Any]:
     """Return what a record says of an interval: who decided why, or from what it was estimated."""
-    told = {key: signed.body[key] for key in ("reason", "text", "author", "undoes") if signed.body.get(key) is not None}
+    told = {key: signed.body[key] for key in _TOLD if signed.body.get(key) is not None}
     digest = signed.body.get("sha256")
     octets = None
     if isinstance(digest, str):

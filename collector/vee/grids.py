@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, select
 
-from collector.series import raw, versions
+from collector.series import others, raw, versions
 from collector.series.registers import Registers
 from collector.store.schema import current, raw_segment
 from collector.vee.series import HAS_VALUE, Bools, Codes
@@ -96,7 +96,7 @@ def all_taken(connection: Connection, channel_id: int, start: int, stop: int) ->
 
     A row is looked at as the shortest that whole intervals of every length of the channel make up.
     """
-    lengths = sorted(raw.lengths(connection, channel_id))
+    lengths = sorted({*raw.lengths(connection, channel_id), *others.lengths(connection, channel_id)})
     if len(lengths) < 2:
         return set(lengths)
     whole = lcm(*lengths)

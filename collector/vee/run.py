@@ -21,7 +21,8 @@ from collector.series.registers import Registers, empty
 from collector.series.versions import Version
 from collector.store.engine import Store
 from collector.store.schema import cursor, finding
-from collector.vee import faults, finals, grids
+from collector.vee import against, faults, finals, grids
+from collector.vee.against import Held, Main
 from collector.vee.agenda import Agenda
 from collector.vee.anew import Anew
 from collector.vee.catalogue import RULES
@@ -194,7 +195,12 @@ class Run:
             covered=grids.covered(self.connection, channel.id, seen),
         )  # fmt: skip
         verdict = judge(seen, standing, policy, channel.quantity, first, torn, doubted, around)
-        rows = [self._row(channel, seen, one) for one in verdict.findings]
+        rows = [_row(channel, seen, one) | self._by for one in verdict.findings]
+        main = Main(channel, policy, seen, verdict, around.settings)
+        for held in against.held(
+            self.connection, main, self.parameters.checks, self.around.known, seen.start + first * length
+        ):
+            rows += [_row(channel, held, one) | self._by for one in held.findings]
         made = [_made(channel, seen, verdict, *part) for part in _changed(verdict, standing, positions, first)]
         self.spans += [span_ for span_, _ in made]
         self.versions += [version for _, version in made]
@@ -234,13 +240,10 @@ class Run:
         methods = [found.methods.get(code) for code in found.method.tolist()]
         return Standing(found.values, found.status, found.flags.astype(np.int64), methods), found.positions
 
-    def _row(self, channel: Channel, seen: Registers, one: Finding) -> dict[str, Any]:
-        return {
-            "channel_id": channel.id, "agent": None, "meter": channel.meter, "rule": one.rule, "severity": one.severity,
-            "start": seen.start + one.first * seen.length, "stop": seen.start + one.stop * seen.length,
-            "observed": one.observed, "limit_": one.limit, "text": one.text, "made_by": NAME,
-            "rule_version": one.version, "rules_position": self.parameters.position,
-        }  # fmt: skip
+    @property
+    def _by(self) -> dict[str, Any]:
+        """Return by what findings are made."""
+        return {"made_by": NAME, "rules_position": self.parameters.position}
 
     def write(self, now: int) -> None:
         """Write a record for each disclosure group, its blob, the versions, and the findings that came or went."""
@@ -285,6 +288,15 @@ class Run:
             settled = update(finding).where(finding.c.id.in_(gone)).values(resolved_position=position)
             self.connection.execute(settled)
         self.findings += len(fresh)
+
+
+def _row(channel: Channel, grid: Registers | Held, one: Finding) -> dict[str, Any]:
+    """Return a finding on some grid as a row of the table."""
+    return {
+        "channel_id": channel.id, "agent": None, "meter": channel.meter, "rule": one.rule, "severity": one.severity,
+        "start": grid.start + one.first * grid.length, "stop": grid.start + one.stop * grid.length,
+        "observed": one.observed, "limit_": one.limit, "text": one.text, "rule_version": one.version,
+    }  # fmt: skip
 
 
 def _placed(row: Mapping[str, Any], position: int) -> dict[str, int | None]:

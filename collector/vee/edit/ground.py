@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from collector.intake.log import Log
-from collector.series import blobs, channels, raw, versions
+from collector.series import blobs, channels, others, raw, versions
 from collector.series.channels import Channel
 from collector.series.registers import Registers
 from collector.series.versions import Values
@@ -57,6 +57,10 @@ def of(connection: Connection, log: Log, request: Request) -> tuple[Ground, Seco
 def _length(connection: Connection, channel: Channel, request: Request) -> tuple[int, tuple[int, int]]:
     """Return the interval length that a release takes for a request's time, and the span that is known of it."""
     when = f"{instant(request.start)} to {instant(request.stop)}"
+    if others.lengths(connection, channel.id):
+        raise ConfigError(
+            f"{channel.name}: its values are from another's file; let its sender correct them, and load what he sends"
+        )
     fitting = dict(_fitting(connection, channel, request))
     if not fitting:
         raise ConfigError(
