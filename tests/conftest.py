@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import tempfile
 import uuid
 import warnings
@@ -12,9 +13,10 @@ from typing import NoReturn
 
 import psycopg
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import create_engine, delete, text
+from sqlalchemy.pool import QueuePool
 
-from collector.store.engine import Store, open_store
+from collector.store.engine import SQLITE_FILE, Store, embedded, open_store
 from collector.store.migrate import head, migrate
 from collector.store.schema import metadata
 from tests.brokers import PROGRAM, Mosquitto
@@ -99,6 +101,12 @@ def _migrated_postgres(_postgres_server: str, tmp_path_factory: pytest.TempPathF
         yield url
 
 
+@pytest.fixture(scope="session")
+def _open_postgres(_migrated_postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Return the store over that database: its engine knows every statement that a test has compiled before."""
+    return open_store(_migrated_postgres, tmp_path_factory.mktemp("postgres"))
+
+
 def _empty(opened: Store) -> None:
     """Take out what an earlier test left: a database of its own for each test costs half a second."""
     with opened.write() as connection:
@@ -124,18 +132,38 @@ def open_path(tmp_path: Path) -> Path:
     return tmp_path
 
 
+class Shelf:
+    """An engine of SQLite for one file after the other: it knows every statement that a test has compiled before."""
+
+    def __init__(self) -> None:
+        self.file = Path()
+        size = {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 16}
+        self.engine = embedded(create_engine("sqlite+pysqlite://", creator=self._connect, **size))
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.file, check_same_thread=False)
+
+
+@pytest.fixture(scope="session")
+def _shelf() -> Shelf:
+    return Shelf()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Give an empty, migrated store, once on SQLite and once on PostgreSQL."""
     folder = tmp_path / "collector"
     folder.mkdir()
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), folder / "collector.db")
-        opened = open_store("sqlite", folder)
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), folder / SQLITE_FILE)
+        shelf = request.getfixturevalue("_shelf")
+        shelf.file = folder / SQLITE_FILE
+        opened = Store(shelf.engine, str(shelf.file), folder)
         yield opened
         opened.close()
         return
-    opened = open_store(request.getfixturevalue("_migrated_postgres"), folder)
+    shared = request.getfixturevalue("_open_postgres")
+    opened = Store(shared.engine, shared.name, folder)
     _empty(opened)
     yield opened
     opened.close()

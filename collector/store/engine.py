@@ -131,9 +131,14 @@ def _sqlite(data_dir: Path) -> Store:
         hint = "restore it from a backup, or delete it if nothing was ever in it"
         raise StoreError(f"{target}: the database is empty, so it was cut; {hint}")
     engine = create_engine(f"sqlite+pysqlite:///{target}", pool_size=8, max_overflow=16)
+    return Store(embedded(engine), str(target), data_dir)
+
+
+def embedded(engine: Engine) -> Engine:
+    """Let an engine of SQLite keep the rules of this file."""
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
-    return Store(engine, str(target), data_dir)
+    return engine
 
 
 def _prepare(connection: SqliteConnection, _record: object) -> None:
