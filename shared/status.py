@@ -93,8 +93,8 @@ def distance(status: Status, flags: int = 0) -> int:
     Where a channel was sealed in intervals of several lengths, a row is taken from the grid whose farthest interval is
     nearest to a read, and from the finest of those (`READ_AT_ENDS` is told by the row as a whole).
 
-    >>> distance(Status.ESTIMATED), distance(Status.ESTIMATED, Flags.AUTHORED)
-    (3, 0)
+    >>> distance(Status.ESTIMATED), distance(Status.ESTIMATED, Flags.AUTHORED), distance(Status.VALID, Flags.OUTSIDE)
+    (3, 0, 2)
     """
-    known = _DISTANCE.get(status, READ)
+    known = max(_DISTANCE.get(status, READ), SUBSTITUTE if flags & Flags.OUTSIDE else READ)
     return READ if flags & Flags.AUTHORED and known != UNKNOWN else known

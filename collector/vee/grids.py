@@ -16,7 +16,7 @@ from collector.series import others, raw, versions
 from collector.series.registers import Registers
 from collector.store.schema import current, raw_segment
 from collector.vee.series import HAS_VALUE, Bools, Codes
-from shared.status import READ, READ_AT_ENDS, UNKNOWN, Flags, Status, distance
+from shared.status import READ, READ_AT_ENDS, SUBSTITUTE, UNKNOWN, Flags, Status, distance
 
 HOUR = 3600  # no interval is longer [s]
 Flagged = NDArray[np.int64]
@@ -35,6 +35,7 @@ _ABOVE = (
     .distinct()
 )
 _AUTHORED, _ESTIMATED = int(Flags.AUTHORED), int(Status.ESTIMATED)  # to compare with an enumeration takes longer
+_OUTSIDE = int(Flags.OUTSIDE)
 _FAR = np.array([distance(status) for status in Status], dtype=np.uint8)
 
 
@@ -53,7 +54,9 @@ def inner(status: Codes, flags: Flagged) -> Bools:
 def far(status: Codes, flags: Flagged) -> Codes:
     """Return by row how far its farthest interval is from a read (`shared.status.distance`). [rows x intervals]"""
     decided = ((flags & _AUTHORED) != 0) & HAS_VALUE[status]
-    worst = along(np.maximum, np.where(decided, READ, _FAR[status]))
+    others_word = (flags & _OUTSIDE) != 0
+    own = np.maximum(_FAR[status], SUBSTITUTE * others_word) if others_word.any() else _FAR[status]
+    worst = along(np.maximum, np.where(decided, READ, own))
     found: Codes = np.where(inner(status, flags), READ_AT_ENDS, worst).astype(np.uint8)
     return found
 

@@ -31,6 +31,7 @@ from shared.status import Flags, Status
 from shared.veeblob import Span
 
 MOST = 8192  # intervals in a line of the blob
+SHOWN = 20  # intervals that a preview names
 _FLAGS = int(Flags.OUTSIDE)
 
 
@@ -46,6 +47,7 @@ class Change:
     before: int  # energy that stands over the file's intervals [counts]
     after: int  # energy of the file [counts]
     spans: tuple[Span, ...]  # what would be written
+    shown: tuple[str, ...]  # the first of those that stand otherwise, as a person reads them
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,21 @@ def _change(connection: Connection, place: str, one: Offered, number: int | None
     before = sum(old[0] or 0 for old in stands if old is not None)
     after = sum(value or 0 for value in one.values)
     spans = tuple(_spans(name, one, told, differs))
-    return Change(name, one, number, fresh, len(differs) - fresh, before, after, spans)
+    changed = [at for at in differs if stands[at] is not None][:SHOWN]
+    unit = QUANTITIES[one.quantity].unit
+    shown = tuple(
+        f"  {instant(one.starts[at])}  {_words(stands[at], unit)} -> {_words(told[at], unit)}" for at in changed
+    )
+    return Change(name, one, number, fresh, len(differs) - fresh, before, after, spans, shown)
+
+
+def _words(one: _Told | None, unit: str) -> str:
+    """Return value and status as a person reads them."""
+    if one is None:
+        return "nothing"
+    value, status, _, method = one
+    shown = "no value" if value is None else amount(value, unit)
+    return f"{shown} {Status(status).name}{f' ({method})' if method else ''}"
 
 
 def _standing(connection: Connection, one: Offered, number: int | None) -> list[_Told | None]:
@@ -220,4 +236,6 @@ def lines(one: Change) -> list[str]:
     return [
         f"{one.channel} from {offered.stream}: {len(offered.starts)} intervals of {offered.length} s, {span}",
         f"  {told}; {stands}; {amount(one.before, unit)} -> {amount(one.after, unit)}",
+        *one.shown,
+        *([f"  ... {one.other - len(one.shown)} more"] if one.other > len(one.shown) else []),
     ]

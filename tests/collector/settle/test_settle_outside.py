@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import delete, func, select, update
 
@@ -19,15 +20,16 @@ from collector.settle.outside.book import Draft
 from collector.settle.outside.offer import Offer
 from collector.store.engine import Store
 from collector.store.schema import blob, finding, ledger, version_segment
-from collector.vee import explain
+from collector.vee import explain, grids
 from collector.vee.edit import book as edits
 from collector.vee.edit.request import Request
 from collector.vee.run import catch_up
 from shared import envelope, outside
 from shared.errors import ConfigError
 from shared.outside import Loaded
+from shared.status import READ, SUBSTITUTE, UNKNOWN, Flags, Status, distance
 from tests.collector.conftest import Centre
-from tests.collector.settle.files_of_others import DAY, MARKET, load, measured, nem12, offered, read
+from tests.collector.settle.files_of_others import DAY, MARKET, POINT, load, measured, nem12, offered, read
 from tests.collector.settle.test_settle_release import Office
 from tests.collector.vee.test_vee_run import T0
 from tests.collector.vee.test_vee_surroundings import beside, found
@@ -100,6 +102,8 @@ def test_a_corrected_file_supersedes_and_the_former_stands_as_of_then(office: Of
     draft, position = load(office, offered(nem12(["1.5"] * 40 + ["2.5"] * 8, stamp="20260306000000")))
     (change,) = draft.changes
     assert (change.fresh, change.other, change.before, change.after) == (0, 8, 72_000_000, 80_000_000)
+    assert change.shown[0] == "  2026-03-03T10:00:00Z  1.5 kWh VALID -> 2.5 kWh VALID"
+    assert len(change.shown) == 8
     assert [len(span.values) for span in draft.spans] == [8]  # what stands already is not written again
     assert [one[0] for one in read(office, 48)] == [1_500_000] * 40 + [2_500_000] * 8
     assert [one[0] for one in read(office, 48, as_of=size)] == [1_500_000] * 48
@@ -200,6 +204,30 @@ def test_a_record_for_a_meter_that_a_gateway_has_is_a_finding(office: Office) ->
         ("E", "file x.csv was loaded for a meter that agent dc1-gw1 speaks for; load it under another name")
     ]
     assert office.read(2)[1] == ["VALID", "VALID"]
+
+
+def test_a_meter_that_is_given_to_its_gateway_is_read_from_then_on(office: Office) -> None:
+    """Where the gateway has read, its reads stand before the file's word; where it has not, the word is marked."""
+    load(office, offered(nem12(["1"] * 48)))
+    beside(office, "pcc-market", [100 + 10 * at for at in range(25)])
+    body = meters.body([("dc1", "pcc-market", ("dc1-gw1",), T0 - 3600)])
+    with office.centre.store.write() as connection:
+        office.centre.log.record(connection, "meters", body, by="anna", now=office.centre.clock.wall())
+    office.run()
+    assert found(office, "A3") == []
+    assert read(office, 24, 300) == [(10_000, "VALID", False, None)] * 24
+    office.points(replace(POINT, length=3600))
+    rows = office.make(3 * 3600).parsed
+    assert [(row.value, row.flags) for row in rows] == [(120_000, ()), (120_000, ()), (2_000_000, ("outside",))]
+    with pytest.raises(ConfigError, match="agent dc1-gw1 speaks for this meter"):
+        load(office, offered(nem12(["2"] * 48)))
+
+
+def test_a_files_word_is_farther_from_a_read_than_a_read() -> None:
+    status, flags = np.full((1, 3), Status.VALID, np.uint8), np.zeros((1, 3), np.int64)
+    assert (grids.far(status, flags)[0], grids.far(status, flags | int(Flags.OUTSIDE))[0]) == (READ, SUBSTITUTE)
+    one = distance(Status.VALID, Flags.OUTSIDE), distance(Status.MISSING, Flags.OUTSIDE)
+    assert one == (SUBSTITUTE, UNKNOWN)
 
 
 def test_no_run_writes_over_a_file(office: Office) -> None:
