@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from collector.settle import sources
 from collector.settle.balance_file import BalanceFile, Sides
+from collector.settle.plainly import amount
 from collector.settle.release import Made
 from collector.settle.rows import Channel
 from collector.settle.uncertainty import Accuracy, Off, errors, together
@@ -23,6 +24,7 @@ from shared.errors import ConfigError
 from shared.master import PointVersion, cuts, in_force
 from shared.release import Row
 
+_UNIT = "mWh"
 _SIGNS = {"imports": 1, "generation": 1, "discharge": 1, "exports": -1, "charge": -1, "load": -1}
 #: Figures: which sides they add, with signs.
 _FIGURES: dict[str, Mapping[str, int]] = {
@@ -48,7 +50,7 @@ def figures(connection: Connection, made: Made, file: BalanceFile) -> list[Figur
     """Return the totals of a release.
 
     Raises:
-        ConfigError: a point of the file is not in the release, or rows are of different lengths.
+        ConfigError: a point of the file is not in the release, is no active energy, or rows are not the same.
     """
     rows = _values(made.parsed, file.balance)
     versions = sources.points(connection, made.position).versions
@@ -62,13 +64,20 @@ Values = dict[str, list[int | None]]
 def _values(rows: Sequence[Row], sides: Sides) -> Values:
     named = [point for side in _SIGNS for point in getattr(sides, side)]
     twice = sorted({point for point in named if named.count(point) > 1})
-    found: Values = {point: [row.value for row in rows if row.point == point] for point in named}
+    own = {point: [row for row in rows if row.point == point] for point in named}
+    found: Values = {point: [row.value for row in mine] for point, mine in own.items()}
     lacking = sorted(point for point, values in found.items() if not values)
     if lacking or twice:
         what = f"the release has no point {lacking[0]!r}" if lacking else f"{twice[0]!r} stands twice"
         raise ConfigError(f"[balance]: {what}; it has {', '.join(sorted({row.point for row in rows}))}")
-    if len({len(values) for values in found.values()}) > 1:
-        raise ConfigError("[balance]: its points have rows of different lengths; give them one length_s")
+    other = sorted(point for point, mine in own.items() if any(row.unit != _UNIT for row in mine))
+    if other:
+        raise ConfigError(f"[balance]: {other[0]!r} is no active energy; leave it out")
+    if len({tuple((row.start, row.length_s) for row in mine) for mine in own.values()}) > 1:
+        raise ConfigError(
+            "[balance]: its points do not have the same rows; give them one length_s, and where one begins or ends"
+            " inside the period, make a release of each part"
+        )
     return found
 
 
@@ -164,7 +173,10 @@ def _error(grids: Mapping[int, Channel] | None, accuracy: Accuracy | None) -> tu
 
 def line(one: Figure) -> str:
     """Return a figure for a person."""
-    told = f"{one.name:17} {one.value:>22,} mWh"
-    told += "  uncertainty not known" if one.off is None else f"  ± {one.off.rss:,} (worst {one.off.most:,})"
+    told = f"{one.name:17} {amount(one.value, _UNIT):>18} kWh"
+    off = one.off
+    told += "  uncertainty not known" if off is None else (
+        f"  ± {amount(off.rss, _UNIT)} (worst {amount(off.most, _UNIT)})"
+    )  # fmt: skip
     told += "  not revenue grade" if one.grade is False else ""
     return told + (f"  {one.lacking} of {one.rows + one.lacking} rows lack a side" if one.lacking else "")

@@ -3,16 +3,19 @@
 from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
 from collector.settle.determine.catalogue import determinants
 from collector.settle.determine.profile import HOUR, Contract, Determinant, Profile
 from collector.settle.determine.tariff import periods
+from collector.settle.plainly import amount
+from collector.settle.plainly import named as unit_of
 from collector.settle.terms_file import Terms, share
 from collector.vee.series import HAS_VALUE
 from shared.errors import ConfigError
-from shared.release import Row
+from shared.release import Row, instant
 from shared.status import Status
 
 _KILO = 10**6  # counts in a kilo-unit
@@ -77,6 +80,12 @@ def _profile(rows: Sequence[Row], point: str, timezone: str, most_kw: int | None
     if not own:
         known = ", ".join(sorted({row.point for row in rows}))
         raise ConfigError(f"the release has no point {point!r}; it has {known}")
+    for before, row in pairwise(own):
+        if row.start != before.start + own[0].length_s or (row.unit, row.length_s) != (own[0].unit, own[0].length_s):
+            raise ConfigError(
+                f"point {point!r}: from {instant(row.start)} on its rows are others, or some are not there before; make"
+                " a release of each part"
+            )
     status = np.array([Status[row.status] for row in own], dtype=np.uint8)
     values = np.array([row.value or 0 for row in own], dtype=np.int64)
     length = own[0].length_s
@@ -98,13 +107,13 @@ def shown(one: Determinant) -> dict[str, object]:
 def line(one: Determinant) -> str:
     """Return a determinant for a person.
 
-    >>> line(Determinant("energy", "mWh", 5, None, 5, None, True))
-    'energy                   5 mWh  provisional: 5 to no known limit'
+    >>> line(Determinant("energy", "mWh", 5_000_000, None, 5_000_000, None, True))
+    'energy                   5 kWh  provisional: 5 to no known limit'
     """
-    value = "not known" if one.value is None else f"{one.value:,}"
-    told = f"{one.name:24} {value} {one.unit}"
+    told = f"{one.name:24} {amount(one.value, one.unit)} {unit_of(one.unit)}".rstrip()
     if not one.provisional:
         return told
-    low = "no known limit" if one.low is None else f"{one.low:,}"
-    high = "no known limit" if one.high is None else f"{one.high:,}"
+    if (one.value, one.low, one.high) == (None, None, None):
+        return f"{one.name:24} not known, and nothing bounds it"
+    low, high = ("no known limit" if end is None else amount(end, one.unit) for end in (one.low, one.high))
     return f"{told}  provisional: {low} to {high}"

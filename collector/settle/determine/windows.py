@@ -49,7 +49,9 @@ def full(seen: Windows, profile: Profile, window: int) -> Windows:
 
 
 def total(profile: Profile) -> tuple[Bound, tuple[Bound, Bound]]:
-    """Return the sum of what is known, None if nothing is, and its bounds."""
+    """Return the sum of what is known, None if nothing is, and its bounds; where no interval is meant it is zero."""
+    if not profile.counted.any():
+        return Fraction(0), (Fraction(0), Fraction(0))
     ends = np.array([0], dtype=np.int64), np.array([len(profile.values)], dtype=np.int64)
     seen = _summed(profile, *ends, np.array([profile.start], dtype=np.int64))
     exact = Fraction(int(seen.known[0])) if seen.some[0] else None

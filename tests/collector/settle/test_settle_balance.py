@@ -106,6 +106,27 @@ def test_what_is_left_is_not_revenue_grade_though_each_meter_is(figures: dict[st
     assert balance.line(figures["residual"]).endswith("not revenue grade  1 of 3 rows lack a side")
 
 
+@pytest.mark.parametrize(
+    ("hall", "said"),
+    [
+        (PointVersion("hall", 0, "load", f"5.4 * {NAME}", 900, "energy_active_net", ()), "do not have the same rows"),
+        (PointVersion("hall", 0, "load", NAME, 300, "energy_reactive_import", ()), "'hall' is no active energy"),
+    ],
+)
+def test_what_cannot_be_added_is_refused(store: Store, tmp_path: Path, hall: PointVersion, said: str) -> None:
+    office = Office(Centre(store))
+    office.points(
+        PointVersion("drawn", 0, "grid", IN, 300, "energy_active_import", ()),
+        PointVersion("gt", 0, "generation", NAME, 300, "energy_active_export", ()), hall,
+    )  # fmt: skip
+    office.send(0, [0, 1000, 2000, 3000])
+    path = tmp_path / "balance.toml"
+    path.write_text(FILE, encoding="utf-8")
+    made = office.make(900)
+    with store.read() as connection, pytest.raises(ConfigError, match=said):
+        balance.figures(connection, made, balance_file.load(path))
+
+
 def test_a_point_that_is_not_there_is_told(store: Store, tmp_path: Path) -> None:
     office = Office(Centre(store))
     office.points(PointVersion("drawn", 0, "grid", IN, 300, "energy_active_import", ()))

@@ -43,16 +43,33 @@ def test_demand_is_billed_by_contract_tariff_and_the_months_before(tmp_path: Pat
         from = 12:00:00
     """
     told = figures(tmp_path, text, day([10 * KWH] * 96), day([20 * KWH] * 4))
-    assert told["max_block:900"] == "40,000,000 mW"
-    assert told["billing_demand:900"] == "64,000,000 mW"
-    assert (told["energy@peak"], told["energy@rest"]) == ("480,000,000 mWh", "480,000,000 mWh")
+    assert told["max_block:900"] == "40 kW"
+    assert told["billing_demand:900"] == "64 kW"
+    assert (told["energy@peak"], told["energy@rest"]) == ("480 kWh", "480 kWh")
 
 
 def test_what_lacks_is_bounded_by_the_rating(tmp_path: Path) -> None:
     told = figures(tmp_path, 'most_kw = 80\ndeterminants = ["max_block:900"]', day([10 * KWH, None]))
-    assert told["max_block:900"] == "40,000,000 mW  provisional: 40,000,000 to 80,000,000"
+    assert told["max_block:900"] == "40 kW  provisional: 40 to 80"
     unbounded = figures(tmp_path, 'determinants = ["energy"]', day([10 * KWH, None]))
-    assert unbounded["energy"] == "10,000,000 mWh  provisional: 10,000,000 to no known limit"
+    assert unbounded["energy"] == "10 kWh  provisional: 10 to no known limit"
+
+
+def test_a_window_longer_than_the_release_is_said_to_be_unknown(tmp_path: Path) -> None:
+    assert figures(tmp_path, 'determinants = ["max_block:3600"]', day([10 * KWH] * 2)) == {
+        "max_block:3600": "not known, and nothing bounds it"
+    }
+
+
+def test_a_tariff_period_of_which_the_release_has_no_row_is_zero_for_sure(tmp_path: Path) -> None:
+    text = 'determinants = ["energy@peak"]\n[[period]]\nname = "peak"\nfrom = 12:00:00\n'
+    assert figures(tmp_path, text, day([10 * KWH] * 8))["energy@peak"] == "0 kWh"
+
+
+def test_rows_that_are_not_there_shift_no_other(tmp_path: Path) -> None:
+    rows = day([10 * KWH] * 8)
+    with pytest.raises(ConfigError, match="its rows are others, or some are not there before"):
+        figures(tmp_path, 'determinants = ["energy"]', [*rows[:3], *rows[4:]])
 
 
 @pytest.mark.parametrize(
