@@ -17,6 +17,7 @@ from shared import __version__
 from shared.errors import ConfigError, TrustError
 from shared.exits import FINDING, GOOD, USAGE, ended
 from shared.keys import load_ring
+from shared.log import plainly
 
 if TYPE_CHECKING:
     from shared.verify import Report
@@ -140,6 +141,7 @@ def _print(report: "Report") -> None:
 
 def main() -> NoReturn:
     """Run the command to its end."""
+    plainly()
     ended(_run)
 
 

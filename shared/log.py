@@ -48,6 +48,12 @@ def start(level: str = "INFO") -> None:
         logging.getLogger(name).setLevel(level)
 
 
+def plainly() -> None:
+    """Show warnings that are sent nowhere, as in a command, with their fields on standard error."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(Plain())
+
+
 class Log:
     """A logger that takes fields by name."""
 

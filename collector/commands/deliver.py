@@ -1,5 +1,6 @@
 """`deliver list | run | retry | token | acknowledge | accept | dispute`: releases on their way to others."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ def list_deliveries(file: Path, *, as_json: bool) -> None:
         ]
     lines = [
         f"{row['target']:16} {row['release_id']:24} {row['what']:9} {_state(row, named)}"
-        f"{'  ' + row['said'].splitlines()[0][:120] if row['said'] and row['state'] != 'delivered' else ''}"
+        f"{'  ' + ' '.join(row['said'].split())[:200] if row['said'] and row['state'] != 'delivered' else ''}"
         for row in rows
     ]
     say({"deliveries": rows}, "\n".join(lines) or "nothing is on its way; [[target]] says to whom", as_json=as_json)
@@ -58,12 +59,16 @@ def _state(row: dict[str, object], named: Sequence[str]) -> str:
 @takes()
 @as_json
 def run(file: Path, *, as_json: bool) -> None:
-    """Hand over what is due, once; `serve` does it all the time."""
+    """Hand over what is due, once; `serve` does it all the time. Exit 1 when something was not taken."""
     from collector.deliver.deliver import Deliveries, carriers
 
     with parts(file) as found:
-        taken = Deliveries(found.store, found.log, found.clock, found.config, carriers(found.config)).round()
-    say({"delivered": taken}, f"{taken} delivered", as_json=as_json)
+        round_ = Deliveries(found.store, found.log, found.clock, found.config, carriers(found.config))
+        taken = round_.round()
+    refused = [dict(zip(("target", "release_id", "said"), one, strict=True)) for one in round_.refused]
+    lines = [f"{one['target']}: {one['release_id']} was not taken: {one['said']}" for one in refused]
+    say({"delivered": taken, "refused": refused}, "\n".join([f"{taken} delivered", *lines]), as_json=as_json)
+    sys.exit(1 if refused else 0)
 
 
 @deliver.command()

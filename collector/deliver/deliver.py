@@ -45,11 +45,13 @@ class Deliveries:
 
     def __init__(self, store: Store, log: Log, clock: Clock, config: Collector, by: Mapping[str, Carrier]) -> None:
         self._store, self._log, self._clock, self._carriers = store, log, clock, by
+        self.refused: list[tuple[str, str, str]] = []  # of the last round: target, release, why it was not taken
         self._targets: Sequence[Target] = [merged(config, one) for one in config.target if one.kind != "pull"]
 
     def round(self) -> int:
         """Return how many parcels were taken; each target gets all that is due, until one is not taken."""
         taken = 0
+        self.refused.clear()
         for target in self._targets:
             with self._store.write() as connection:
                 outbox.plan(connection, target, self._clock.wall())
@@ -84,6 +86,7 @@ class Deliveries:
             return error
 
     def _failed(self, target: Target, one: Waiting, error: NotTaken) -> bool:
+        self.refused.append((target.id, one.happening.release_id, f"{error}"))
         with self._store.write() as connection:
             again = outbox.failed(connection, target, one, f"{error}", self._clock.wall(), error.after_s)
         events.warning(
@@ -92,7 +95,10 @@ class Deliveries:
         return False
 
     def _given_up(self, target: Target, one: Waiting, said: str) -> bool:
+        self.refused.append((target.id, one.happening.release_id, said))
         with self._store.write() as connection:
             outbox.give_up(connection, target, one, said, self._clock.wall())
-        events.error("delivery_given_up", target=target.id, release=one.happening.release_id, said=said)
+        events.error(
+            "delivery_given_up", target=target.id, release=one.happening.release_id, said=said.splitlines()[0]
+        )  # fmt: skip
         return False
