@@ -1,4 +1,4 @@
-"""The consumer that docs/delivery.md shows works as it stands there."""
+"""The consumer that the README shows works as it stands there."""
 
 import re
 import socket
@@ -18,7 +18,7 @@ from tests.conftest import REPOSITORY
 
 
 def consumer(url: str, token: str, folder: Path) -> str:
-    (code,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/delivery.md").read_text(), re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
     shown = str(code).replace("https://collector.example:8443", url).replace("TOKEN", token)
     return shown.replace('"settlement.sqlite"', repr(str(folder / "settlement.sqlite")))
 
