@@ -76,13 +76,19 @@ def pack(records: Records) -> bytes:
     return bytes([max(_forms(records.dtype))]) + _SUM.pack(zlib.crc32(octets)) + octets
 
 
-def _forms(kind: np.dtype[Any]) -> dict[int, tuple[np.dtype[Any], int]]:
-    """Return by version how a kind of segment is written, and how long its checksum is; the last is written now."""
-    if kind == VALUE:
-        return {VERSION: (VALUE, 0), SUMMED: (VALUE, _SUM.size)}
-    if kind == STAT:
-        return {SERIES_VERSION: (STAT, 0), SERIES_SUMMED: (STAT, _SUM.size)}
-    return {SERIES_VERSION: (_UNTIMED, 0), SERIES_SUMMED: (_UNTIMED, _SUM.size), TIMED: (RAW, _SUM.size)}
+#: By version how a kind of segment is written, and how long its checksum is; the last is written now.
+_Forms = dict[int, tuple[np.dtype[Any], int]]
+_VALUES: _Forms = {VERSION: (VALUE, 0), SUMMED: (VALUE, _SUM.size)}
+_STATISTICS: _Forms = {SERIES_VERSION: (STAT, 0), SERIES_SUMMED: (STAT, _SUM.size)}
+_BOUNDARIES: _Forms = {SERIES_VERSION: (_UNTIMED, 0), SERIES_SUMMED: (_UNTIMED, _SUM.size), TIMED: (RAW, _SUM.size)}
+
+
+def _forms(kind: np.dtype[Any]) -> _Forms:
+    if kind is RAW:  # numpy compares types field by field
+        return _BOUNDARIES
+    if kind is VALUE or kind == VALUE:
+        return _VALUES
+    return _STATISTICS if kind is STAT or kind == STAT else _BOUNDARIES
 
 
 def unpack(blob: bytes, kind: np.dtype[Any]) -> Records:
@@ -91,6 +97,28 @@ def unpack(blob: bytes, kind: np.dtype[Any]) -> Records:
     Raises:
         StoreError: it was written by newer software, is cut, or was changed on its disk.
     """
+    form, octets, begin = _checked(blob, kind)
+    records = np.frombuffer(octets, form, offset=begin)
+    return records.copy() if form is kind or form == kind else _timed(records)
+
+
+def unpack_all(blobs: Sequence[bytes], kind: np.dtype[Any]) -> tuple[Records, Ints]:
+    """Return the records of many blobs, one behind the other, and how many are of each.
+
+    Raises:
+        StoreError: as `unpack`.
+    """
+    found = [_checked(blob, kind) for blob in blobs]
+    if any(form is not kind for form, _, _ in found):
+        parts = [unpack(blob, kind) for blob in blobs]
+        return chained(parts), np.array([len(part) for part in parts], np.int64)
+    octets = b"".join([octets[begin:] for _, octets, begin in found])
+    counts = [(len(octets) - begin) // kind.itemsize for _, octets, begin in found]
+    return np.frombuffer(octets, kind), np.array(counts, np.int64)
+
+
+def _checked(blob: bytes, kind: np.dtype[Any]) -> tuple[np.dtype[Any], bytes, int]:
+    """Return how a blob is written, the blob, and where its records begin."""
     octets, forms = bytes(blob), _forms(kind)
     if not octets or octets[0] not in forms:
         known = ", ".join(map(str, forms))
@@ -101,8 +129,7 @@ def unpack(blob: bytes, kind: np.dtype[Any]) -> Records:
         raise StoreError(f"a packed segment is cut; {_RESCUE}")
     if sum_ and _SUM.unpack_from(octets, 1)[0] != zlib.crc32(octets[begin:]):
         raise StoreError(f"a packed segment was changed on its disk; {_RESCUE}")
-    records = np.frombuffer(octets, form, offset=begin)
-    return records.copy() if form is kind or form == kind else _timed(records)
+    return form, octets, begin
 
 
 def _timed(records: Records) -> Records:

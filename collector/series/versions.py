@@ -5,7 +5,7 @@ Rules of this file: a version stands from the position of the record that wrote 
 `current` is a projection of all of them, a UTC day in a row, for the common question.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
 
 from collector.series.codec import VALUE, Ints, Records, pack, unpack
+from collector.series.laid import laid, latest
 from collector.store import schema
+from collector.store.prepared import Prepared
 from shared.status import Status
 
 DAY = 86_400
@@ -31,6 +33,32 @@ _THEN = (
     .order_by(_TABLE.c.position, _TABLE.c.rank, _TABLE.c.id)
 )
 _METHODS = select(schema.method)
+_OF_MANY = Prepared(
+    select(_TABLE.c.channel_id, _TABLE.c.start, _TABLE.c.blob)
+    .where(_TABLE.c.channel_id.in_(bindparam("channels", expanding=True)), _TABLE.c.length == bindparam("length"))
+    .where(_TABLE.c.position < bindparam("as_of"))
+    .where(_TABLE.c.start < bindparam("stop"), _TABLE.c.start > bindparam("first"))
+    .where(_TABLE.c.start + _TABLE.c.n * _TABLE.c.length > bindparam("start"))
+    .order_by(_TABLE.c.position, _TABLE.c.rank, _TABLE.c.id),
+    expands="channels",
+)
+#: The index leads to it at once, however many versions there are.
+_NEXT = (
+    select(_TABLE.c.length)
+    .where(_TABLE.c.channel_id == schema.channel.c.id, _TABLE.c.length > bindparam("above"))
+    .where(_TABLE.c.position < bindparam("as_of"))
+    .order_by(_TABLE.c.length)
+    .limit(1)
+    .correlate(schema.channel)
+)
+_NEXT_LENGTH = Prepared(
+    select(schema.channel.c.id.label("channel_id"), _NEXT.scalar_subquery().label("length")).where(
+        schema.channel.c.id.in_(bindparam("channels", expanding=True))
+    ),
+    expands="channels",
+)
+#: Values that are laid at once, and channels that are asked for at once.
+_AT_ONCE, _ASKED = 500_000, 256
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -167,6 +195,39 @@ def read(
         start, length, into["value"].copy(), into["status"].copy(), into["flags"].copy(), into["method"].copy(),
         into["position"].copy(), names,
     )  # fmt: skip
+
+
+def read_many(
+    connection: Connection, channels: Sequence[int], start: int, stop: int, length: int, as_of: int
+) -> Iterator[tuple[int, Values]]:
+    """Give each channel with what was believed of it when the log had a size; arguments as of `read`."""
+    n = (stop - start) // length
+    names = {row.code: row.name for row in connection.execute(_METHODS)}
+    asked = {"length": length, "as_of": as_of, "start": start, "stop": stop, "first": start - MOST * length}
+    step = max(1, min(_ASKED, _AT_ONCE // n))
+    for at in range(0, len(channels), step):
+        owners = {number: line for line, number in enumerate(channels[at : at + step])}
+        records, places = laid(_OF_MANY.among(connection, [*owners], asked), VALUE, owners, start, length, n)
+        into, last = _blank(n * len(owners)), latest(places)
+        into[places[last]] = records[last]
+        columns = [into[name].reshape(-1, n) for name in ("value", "status", "flags", "method", "position")]
+        for number, line in owners.items():
+            value, status, flags, method, position = (column[line].copy() for column in columns)
+            yield number, Values(start, length, value, status, flags, method, position, names)
+
+
+def lengths_of(connection: Connection, channels: Sequence[int], size: int) -> dict[int, list[int]]:
+    """Return the interval lengths of the versions of each channel at a size of the log, the shortest first. [s]"""
+    found: dict[int, list[int]] = {number: [] for number in channels}
+    open_ = {0: list(channels)}
+    while open_:
+        above, some = open_.popitem()
+        for at in range(0, len(some), _ASKED):
+            for row in _NEXT_LENGTH.among(connection, some[at : at + _ASKED], {"above": above, "as_of": size}):
+                if row.length is not None:
+                    found[row.channel_id].append(row.length)
+                    open_.setdefault(row.length, []).append(row.channel_id)
+    return found
 
 
 def _now(connection: Connection, channel_id: int, start: int, stop: int, length: int) -> Sequence[Row[int, bytes]]:

@@ -18,6 +18,7 @@ from collector.config import Gate
 from collector.intake import refill
 from collector.intake.log import Log
 from collector.settle import sources
+from collector.settle.behind import Behind
 from collector.settle.gate import hold
 from collector.settle.rounding import DayCarry
 from collector.settle.rows import results
@@ -138,9 +139,9 @@ class _Draft:
         for span in _spans(self.versions, self.asked):
             refs = sources.channels_of(self.versions, self.wanted, span.start)
             channels = sources.channels(self.connection, refs, span, self.position)
-            evidence = sources.Evidence(self.connection, span, self.position, self.points_position)
+            behind = Behind(self.connection, span, self.position, self.points_position, refs)
             for result in results(self.versions, self.wanted, channels, span, carry):
-                found += result.rows(evidence.of(result.point, self.versions), older)
+                found += result.rows(behind.of(result.point, self.versions), older)
         return release.sort(found)
 
     def manifest(self, rows: Sequence[Row], octets: bytes, number: int) -> dict[str, Any]:

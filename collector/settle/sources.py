@@ -1,4 +1,4 @@
-"""What a release is made from: points, versions of channels, and the leaves behind them, as of one position."""
+"""What a release is made from: points and versions of channels, as of one position."""
 
 import secrets
 from collections.abc import Iterable, Sequence
@@ -6,34 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, insert, select
 
 from collector.intake import records
 from collector.intake.log import Log
-from collector.series import anchors, factors, raw
 from collector.series import channels as names
 from collector.series import versions as series
-from collector.series.codec import Ints
-from collector.series.registers import Registers
 from collector.settle.rows import Channel
-from collector.store.schema import blob, finding, version_segment
+from collector.store.schema import blob, finding
 from shared import master, veil
-from shared.factor import Correction
 from shared.master import PointVersion, in_force
-from shared.registers import Mark
 from shared.release import instant
-
-#: How far beyond a period the reads at the ends of a gap are looked for. [s]
-REACH = 7 * 86_400
-Runs = tuple[tuple[int, int], ...]
-
-# Built once: to build a statement costs more than to run it.
-_OF_CHANNEL = (version_segment.c.channel_id == bindparam("channel")) & (version_segment.c.position < bindparam("size"))
-_END = version_segment.c.start + version_segment.c.n * version_segment.c.length
-_LENGTHS = select(version_segment.c.length).where(_OF_CHANNEL).distinct()
-_REACH = select(version_segment.c.start, _END, version_segment.c.position).where(
-    _OF_CHANNEL, version_segment.c.start < bindparam("stop"), bindparam("start") < _END
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,131 +90,27 @@ def rest_on(versions: Sequence[PointVersion], manifest: Any) -> set[str]:  # noq
 
 def channels(connection: Connection, refs: Iterable[str], span: range, size: int) -> dict[str, dict[int, Channel]]:
     """Return the versions of channels over a span at a log size, by name and interval length; unknown ones lack."""
-    known = {one.name: one for one in names.every(connection)}
-    found: dict[str, dict[int, Channel]] = {}
-    for ref in sorted(set(refs) & set(known)):
-        for length in _lengths(connection, known[ref].id, size):
+    known = {one.name: one.id for one in names.every(connection)}
+    asked = {known[ref]: ref for ref in sorted(set(refs) & known.keys())}
+    alike: dict[int, list[int]] = {}
+    for number, lengths in series.lengths_of(connection, list(asked), size).items():
+        for length in lengths:
             if span.start % length == 0 and span.stop % length == 0:
-                values = series.read(connection, known[ref].id, span.start, span.stop, length, size)
-                found.setdefault(ref, {})[length] = _channel(values)
+                alike.setdefault(length, []).append(number)
+    found: dict[str, dict[int, Channel]] = {}
+    for length, numbers in sorted(alike.items()):
+        for number, values in series.read_many(connection, numbers, span.start, span.stop, length, size):
+            found.setdefault(asked[number], {})[length] = _channel(values)
     return found
-
-
-def _lengths(connection: Connection, channel_id: int, size: int) -> list[int]:
-    return sorted(connection.execute(_LENGTHS, {"channel": channel_id, "size": size}).scalars())
 
 
 def _channel(values: series.Values) -> Channel:
+    used = values.method.any()
     return Channel(
         length=values.length, values=values.values, status=values.status, flags=values.flags.astype(np.int64),
-        methods=[values.methods.get(code) for code in values.method.tolist()], positions=values.positions,
+        methods=[values.methods.get(code) for code in values.method.tolist()] if used else [None] * values.n,
+        positions=values.positions,
     )  # fmt: skip
-
-
-class Evidence:
-    """Which leaves of the log stand behind the rows of a span."""
-
-    def __init__(self, connection: Connection, span: range, size: int, points_position: int) -> None:
-        self.connection, self.span, self.size = connection, span, size
-        self.points_position = points_position
-        self._known = {one.name: one.id for one in names.every(connection)}
-        self._segments: dict[str, list[tuple[int, int, int]]] = {}
-        self._factors: list[Correction] | None = None
-
-    def of(self, point: PointVersion, versions: Sequence[PointVersion]) -> list[Runs]:
-        """Return for each row of a point the positions behind it, as runs."""
-        count = len(self.span) // point.length
-        rows: list[set[int]] = [{self.points_position} for _ in range(count)]
-        for ref in channels_of(versions, [point.id], self.span.start):
-            for start, stop, position in self._spans(ref):
-                first = max(0, (start - self.span.start) // point.length)
-                last = min(count, -(-(stop - self.span.start) // point.length))
-                for at in range(first, last):
-                    rows[at].add(position)
-        return [_runs(row) for row in rows]
-
-    def _spans(self, ref: str) -> list[tuple[int, int, int]]:
-        """Return what is known of a channel by which leaf: start, stop [UTC s] and position."""
-        if ref not in self._segments:
-            number = self._known.get(ref)
-            self._segments[ref] = [] if number is None else [
-                *self._versions(number), *self._batches(number), *self._corrections(ref),
-            ]  # fmt: skip
-        return self._segments[ref]
-
-    def _versions(self, number: int) -> list[tuple[int, int, int]]:
-        asked = {"channel": number, "size": self.size, "start": self.span.start, "stop": self.span.stop}
-        return [
-            (int(start), int(stop), int(position)) for start, stop, position in self.connection.execute(_REACH, asked)
-        ]
-
-    def _batches(self, number: int) -> list[tuple[int, int, int]]:
-        """Return which batches a channel's registers come from; an interval is in the batch of its end."""
-        found: list[tuple[int, int, int]] = []
-        for length in raw.lengths(self.connection, number):
-            start, stop = self.span.start // length * length, -(-self.span.stop // length) * length
-            seen = raw.read(self.connection, number, start, stop, length, self.size)
-            if seen.n and not (
-                seen.known[0] and seen.known[-1]
-            ):  # a gap reaches beyond: its outer reads prove its total
-                start, stop = start - REACH // length * length, stop + REACH // length * length
-                seen = raw.read(self.connection, number, start, stop, length, self.size)
-            places = np.flatnonzero(seen.known)
-            found += _reach(start + places * length, seen.positions[places], length)
-            moved = np.flatnonzero(seen.known & ((seen.flags & int(Mark.RETIMED)) != 0))
-            found += _reach(start + moved * length, seen.since[moved], length)  # the anchors that said when it was
-            told = self._anchors(seen, moved)
-            found += _reach(start + moved[told >= 0] * length, told[told >= 0], length)
-        return found
-
-    def _corrections(self, ref: str) -> list[tuple[int, int, int]]:
-        """Return which `factor` records speak of a channel in the span."""
-        place, _, quantity = ref.partition(".")
-        site, _, meter = place.partition("/")
-        if self._factors is None:
-            self._factors = factors.read(self.connection, self.size)
-        own = [
-            one for one in self._factors if (one.site, one.meter) == (site, meter) and one.quantity in (None, quantity)
-        ]
-        spans = [(max(one.start, self.span.start), min(one.stop or self.span.stop, self.span.stop)) for one in own]
-        return [(start, stop, one.position) for (start, stop), one in zip(spans, own, strict=True) if start < stop]
-
-    def _anchors(self, seen: Registers, moved: Ints) -> Ints:
-        """Return where the anchors stand of boundaries that a record let in later; -1 where none did."""
-        pairs = list(zip(seen.positions[moved].tolist(), seen.since[moved].tolist(), strict=True))
-        told = {pair: anchors.behind_record(self.connection, *pair) for pair in set(pairs)}
-        return np.array([-1 if (at := told[pair]) is None else at for pair in pairs], np.int64)
-
-
-def _reach(times: Ints, positions: Ints, length: int) -> list[tuple[int, int, int]]:
-    """Return from when to when each batch bears on values, given the times and batches of known boundaries.
-
-    A boundary bears on the interval that ends at it, on the row that begins at it, and on an unknown stretch beside it.
-    """
-    found: list[tuple[int, int, int]] = []
-    for at, (time, position) in enumerate(zip(times.tolist(), positions.tolist(), strict=True)):
-        before = times[at - 1] if at else time - length
-        after = times[at + 1] if at + 1 < len(times) and times[at + 1] > time + length else time + 1
-        if found and found[-1][2] == position and before <= found[-1][1]:
-            found[-1] = (found[-1][0], int(after), position)
-        else:
-            found.append((int(before), int(after), position))
-    return found
-
-
-def _runs(positions: Iterable[int]) -> Runs:
-    """Return positions as first and last of each run.
-
-    >>> _runs({7, 3, 4, 5})
-    ((3, 5), (7, 7))
-    """
-    runs: list[tuple[int, int]] = []
-    for position in sorted(positions):
-        if runs and runs[-1][1] == position - 1:
-            runs[-1] = (runs[-1][0], position)
-        else:
-            runs.append((position, position))
-    return tuple(runs)
 
 
 def blocking(connection: Connection, refs: Iterable[str], start: int, stop: int) -> list[str]:
