@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 import tomlkit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -225,6 +226,13 @@ class Collector(Strict):
         for twice in sorted({one for one in names if names.count(one) > 1}):
             raise ValueError(f"two targets are called {twice!r}; give one of them another id")
         return targets
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, text: str) -> str:
+        if text not in available_timezones() - {"localtime"}:
+            raise ValueError(f"no time zone {text[:40]!r}; write one of the IANA's, as Europe/Berlin or UTC")
+        return text
 
     @field_validator("store")
     @classmethod

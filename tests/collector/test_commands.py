@@ -75,6 +75,11 @@ WRONG = {
     "no broker at all": ("embedded = true\n", "", "set either embedded = true or url"),
     "an address without a port": ('api_listen = "127.0.0.1:', 'api_listen = "127.0.0.1', "write an address and a port"),
     "an open API": ('api_listen = "127.0.0.1:', 'api_listen = "0.0.0.0:', "reverse proxy"),
+    "no time zone": (
+        'id = "central"',
+        'id = "central"\ntimezone = "Europe"',
+        "no time zone 'Europe'; write one of the",
+    ),
     "no TOML": ("schema = 1", "schema == 1", "not TOML"),
 }
 

@@ -1,5 +1,6 @@
 """What an exporter is given, and how it refuses: with the list of what its format cannot say."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -8,6 +9,7 @@ from shared.errors import ConfigError
 from shared.release import Row, instant
 
 _SHOWN = 20
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,14 @@ def named(handed: Handed, form: str, wanted: Sequence[str]) -> list[str]:
 
 
 def ended(handed: Handed, form: str, wanted: Sequence[str]) -> list[str]:
-    """Return a complaint for each of the two ends' names that is not told."""
-    return [f"no {key}; write it under [market.{form}] of collector.toml" for key in wanted if not handed.ends.get(key)]
+    """Return a complaint for each of the ends' names that is not told, or that no file name can bear."""
+    where = f"under [market.{form}] of collector.toml"
+    lacking = [f"no {key}; write it {where}" for key in wanted if not handed.ends.get(key)]
+    strange = [key for key in wanted if not _PLAIN.fullmatch(handed.ends.get(key) or "-")]
+    return lacking + [
+        f"{key} {handed.ends[key]!r}: letters, digits, dots, hyphens and underscores alone; mend it {where}"
+        for key in strange
+    ]
 
 
 def place(row: Row) -> str:

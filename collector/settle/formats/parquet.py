@@ -7,6 +7,7 @@ import duckdb
 
 from collector.settle.formats.handed import Handed
 from shared import release
+from shared.errors import StoreError
 
 _COLUMNS = {
     "point": "VARCHAR", "quantity": "VARCHAR", "unit": "VARCHAR", "start": "TIMESTAMPTZ", "length_s": "INTEGER",
@@ -20,16 +21,38 @@ def name(handed: Handed) -> str:
     return f"{handed.release_id}.parquet"
 
 
-def write(handed: Handed) -> bytes:
-    """Return the table; `value` null is a gap, `start` is UTC."""
-    with tempfile.TemporaryDirectory(prefix="wattseal-") as folder, duckdb.connect() as connection:
-        source, target = Path(folder) / "rows.jsonl", Path(folder) / "rows.parquet"
-        source.write_bytes(release.jsonl(handed.rows))
-        connection.execute("SET threads = 1")  # the same bytes each time
-        connection.execute("SET TimeZone = 'UTC'")
-        columns = ", ".join(f"'{name}': '{kind}'" for name, kind in _COLUMNS.items())
-        connection.execute(
-            f"COPY (SELECT * FROM read_json('{source}', format = 'newline_delimited', columns = {{{columns}}}))"  # noqa: S608 - names of our own
-            f" TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
-        )
-        return target.read_bytes()
+def write(handed: Handed, way: str | None = None) -> bytes:
+    """Return the table; `value` null is a gap, `start` is UTC.
+
+    Args:
+        handed: The release.
+        way: Folder for files on the way; the machine's own for such without.
+
+    Raises:
+        StoreError: the folder for files on the way is full or cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="wattseal-", dir=way) as folder, duckdb.connect() as connection:
+            return _written(connection, Path(folder), release.jsonl(handed.rows))
+    except (duckdb.Error, OSError) as error:
+        raise StoreError(
+            f"{handed.release_id} as Parquet, by way of {way or tempfile.gettempdir()}: {error}"
+        ) from error
+
+
+def _written(connection: duckdb.DuckDBPyConnection, folder: Path, rows: bytes) -> bytes:
+    source, target = folder / "rows.jsonl", folder / "rows.parquet"
+    source.write_bytes(rows)
+    connection.execute("SET threads = 1")  # the same bytes each time
+    connection.execute("SET TimeZone = 'UTC'")
+    columns = ", ".join(f"'{name}': '{kind}'" for name, kind in _COLUMNS.items())
+    connection.execute(
+        f"COPY (SELECT * FROM read_json({_quoted(source)}, format = 'newline_delimited', columns = {{{columns}}}))"  # noqa: S608 - names of our own
+        f" TO {_quoted(target)} (FORMAT parquet, COMPRESSION zstd)"
+    )
+    return target.read_bytes()
+
+
+def _quoted(path: Path) -> str:
+    text = str(path).replace("'", "''")
+    return f"'{text}'"

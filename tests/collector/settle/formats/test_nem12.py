@@ -112,6 +112,12 @@ def test_a_point_without_its_nmi_is_named() -> None:
         nem12.write(handed(interpolated(), ends=ENDS))
 
 
+@pytest.mark.parametrize("sender", ["../../x", "A/B", ".hidden", "A#B", "A,B"])
+def test_an_end_that_no_file_name_can_bear_is_refused(sender: str) -> None:
+    with pytest.raises(ConfigError, match="letters, digits, dots, hyphens and underscores alone"):
+        nem12.write(handed(interpolated(), names=NAMES, ends=ENDS | {"sender": sender}))
+
+
 def test_streams_of_one_meter_stand_together() -> None:
     both = [*day([KWH] * 48, point="a"), *day([2 * KWH] * 48, point="b")]
     names = {"a": {"nmi": "EDGE000001", "suffix": "E1"}, "b": {"nmi": "EDGE000001", "suffix": "B1"}}

@@ -14,7 +14,7 @@ import pytest
 from collector.settle.formats import local_csv, parquet
 from collector.settle.formats.catalogue import FORMATS, form
 from shared import release
-from shared.errors import ConfigError
+from shared.errors import ConfigError, StoreError
 from shared.release import Row
 from shared.status import Flags, Status
 from tests.collector.settle.formats.handing import KWH, handed, row
@@ -108,6 +108,14 @@ def test_parquet_is_read_back_the_same_and_made_the_same(tmp_path: Path) -> None
         query = "SELECT epoch(start)::BIGINT, value, flags, evidence FROM read_parquet(?) ORDER BY start"
         read = connection.execute(query, [str(path)]).fetchall()
     assert read == [(0, 2**60, ["late"], [[0, 0]]), (1800, None, [], [[0, 0]]), (3600, -5, [], [[0, 0]])]
+
+
+def test_parquet_that_cannot_be_written_is_a_fault_of_the_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="central-1-000007 as Parquet, by way of"):
+        parquet.write(handed([row(5)]), str(tmp_path / "is not there"))
+    (tmp_path / "O'Brien").mkdir()
+    assert parquet.write(handed([row(5)]), str(tmp_path / "O'Brien"))[:4] == b"PAR1"
+    assert not list((tmp_path / "O'Brien").iterdir())
 
 
 def test_an_unknown_format_is_told_with_those_that_are_known() -> None:
