@@ -67,6 +67,7 @@ class Evidence:
     batches: int = 0
     records: int = 0
     factors: list[Correction] = field(default_factory=list)  # dated corrections of multipliers
+    marked: bool = False  # some version says that it rests on another's file
     others: dict[int, outside.Loaded] = field(default_factory=dict)  # files of others, by the position of their record
     known_factors: tuple[Correction, ...] = ()  # those that values are computed with
     _force: dict[int, dict[str, PointVersion]] = field(default_factory=dict)
@@ -244,6 +245,7 @@ def _points(body: dict[str, object], blobs: Mapping[str, bytes]) -> list[PointVe
 
 def _versions(found: Evidence, position: int, span: Span) -> None:
     found.lengths.setdefault(span.channel, set()).add(span.length)
+    found.marked = found.marked or any(flags & outside.MARK for flags in span.flags)
     columns = zip(span.values, span.status, span.flags, span.method, strict=True)
     for at, (value, status, flags, method) in enumerate(columns):
         slot = (span.channel, span.start + at * span.length, span.length)

@@ -15,6 +15,8 @@ from shared.veeblob import Span
 
 #: Who wrote such a version.
 MADE_BY = "outside/1"
+#: How a version says that it rests on another's file.
+MARK = int(Flags.OUTSIDE)
 KEYS = ("site", "meter", "file", "file_sha256", "format", "settings", "intervals", "sha256")
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
@@ -67,5 +69,5 @@ def check(loaded: Loaded, spans: Iterable[Span]) -> None:
     for span in spans:
         if span.channel.rpartition(".")[0] != f"{loaded.site}/{loaded.meter}":
             raise BadProof(f"file {loaded.file} was loaded for {loaded.site}/{loaded.meter}, not for {span.channel}")
-        if not all(flags & Flags.OUTSIDE for flags in span.flags):
+        if not all(flags & MARK for flags in span.flags):
             raise BadProof(f"{span.channel}: values of file {loaded.file} are not marked as another's")

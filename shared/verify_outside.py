@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from shared.evidence import Evidence, Slot
-from shared.outside import Loaded
+from shared.outside import MARK
 from shared.release import Row, instant
 from shared.status import Flags, names
 from shared.verify import Report
@@ -21,11 +21,11 @@ def tell(report: Report, found: Evidence, resting: Resting) -> None:
         for row in used
         if FLAG not in row.flags
     ][:20]
-    for position in sorted(set().union(*used.values())):
-        report.proved.append(f"the values of {_named(found.others[position])} are those of record {position}")
+    for position in sorted(set().union(*used.values()) & found.others.keys()):
+        report.proved.append(f"the values of {_named(found, position)} are those of record {position}")
     for point in sorted({row.point for row in used}):
         own = sorted((row for row in used if row.point == point), key=lambda row: row.start)
-        named = [_named(found.others[position]) for position in sorted(set().union(*(used[row] for row in own)))]
+        named = [_named(found, position) for position in sorted(set().union(*(used[row] for row in own)))]
         report.unproved.append(
             f"a measurement behind {_rows(own)} of point {point}: what they rest on is {' and '.join(named)},"
             " whose values nobody signed"
@@ -33,12 +33,15 @@ def tell(report: Report, found: Evidence, resting: Resting) -> None:
 
 
 def _files(found: Evidence, slots: Iterable[Slot]) -> set[int]:
-    """Return the records of the files that some intervals are from."""
+    """Return the records by which values of files are among some intervals: as loaded, or copied by a person."""
     versions = (found.versions.get(slot) for slot in slots)
-    return {one.position for one in versions if one is not None and one.position in found.others}
+    return {one.position for one in versions if one is not None and one.flags & MARK}
 
 
-def _named(loaded: Loaded) -> str:
+def _named(found: Evidence, position: int) -> str:
+    loaded = found.others.get(position)
+    if loaded is None:
+        return f"what record {position} copied from another's file"
     return f"{loaded.site}/{loaded.meter} from file {loaded.file[:80]!r} (SHA-256 {loaded.file_sha256})"
 
 

@@ -117,7 +117,7 @@ def _with_evidence(report: Report, folder: Path, manifest: dict[str, object], ro
         report.failures += [failure for row in rows for failure in _differs(found, row, redo)][:20]
     slots = dict.fromkeys(slot for row in rows for slot in _rests_on(found, row)) if report.good else {}
     report.failures += baseless(found, slots)[:20]
-    if report.good and found.others:
+    if report.good and found.marked:
         verify_outside.tell(report, found, {row: tuple(_rests_on(found, row)) for row in rows})
     if report.good:
         ours = (one for one in found.versions.values() if one.position not in found.others)

@@ -19,7 +19,7 @@ MADE_BY = "edit/1"
 _KWH = 1_000_000  # [mWh]
 _FROM_METERS = frozenset({"check", "balance", "aemo_11", "aemo_12"})
 #: Flags that a changed value does not keep: they spoke of how the former one came about.
-_OF_READS = int(Flags.SCALED | Flags.INNER_ESTIMATED | Flags.RULE_DIFFERS)
+_OF_READS = int(Flags.SCALED | Flags.INNER_ESTIMATED | Flags.RULE_DIFFERS | Flags.OUTSIDE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +35,7 @@ class Ground:
     timezone: str
     one_way: bool
     copied: tuple[Ints, Bools] | None  # of the source channel, and where it is known
+    marks: Ints | int  # flags that go with what is copied: whose word it is
     day_energy: Callable[[Ints], list[int]]  # by interval, the energy of its local day as it stands [counts]
     alone: Mapping[int, int]  # by local day since 1970, what changes that nobody else approved move already [counts]
     #: Fills the span by a method, None: the one that back-tests best; bound to registers or not.
@@ -49,7 +50,7 @@ def draft(request: Request, ground: Ground, limit: Second) -> Draft:
     """
     values, status, method, estimates = _MAKERS[request.action](request, ground)
     decided = ground.status == Status.SUSPECT if request.action == "accept" else np.ones(len(values), np.bool_)
-    flags = np.where(decided, (ground.flags & ~_OF_READS) | int(Flags.AUTHORED), ground.flags)
+    flags = np.where(decided, (ground.flags & ~_OF_READS) | int(Flags.AUTHORED) | ground.marks, ground.flags)
     _check_range(request, values, status, one_way=ground.one_way)
     shown = tuple(None if code == Status.MISSING else value for value, code in zip(values, status, strict=True))
     span = Span(

@@ -25,6 +25,7 @@ from shared import strictjson, veeblob
 from shared.errors import ConfigError
 from shared.quantity import QUANTITIES
 from shared.release import instant
+from shared.status import Flags
 
 AFTER = 7 * 86_400  # what an estimate looks on [s]
 
@@ -47,6 +48,7 @@ def of(connection: Connection, log: Log, request: Request) -> tuple[Ground, Seco
         size=run.size, length=length, values=standing.values, status=standing.status,
         flags=standing.flags.astype(np.int64), methods=_methods(standing), timezone=policy.timezone,
         one_way=policy.kind(channel.quantity) in ONE_WAY, copied=_copied(connection, request, length),
+        marks=_marks(connection, request, length),
         day_energy=partial(_day_energy, connection, channel, policy, request, length),
         alone=_alone(connection, request.channel, policy.timezone),
         estimate=partial(around.estimate, request),
@@ -102,6 +104,15 @@ def _copied(connection: Connection, request: Request, length: int) -> tuple[Ints
         raise ConfigError(f"{request.source}: counts {theirs}, and {request.channel} {ours}; copy like from like")
     found = versions.read(connection, channel.id, request.start, request.stop, length)
     return found.values, REFERENCE[found.status]
+
+
+def _marks(connection: Connection, request: Request, length: int) -> Ints | int:
+    """Return by interval whether what is copied is another's word."""
+    if request.source is None:
+        return 0
+    channel = channels.named(connection, request.source)
+    found = versions.read(connection, channel.id, request.start, request.stop, length)
+    return found.flags.astype(np.int64) & int(Flags.OUTSIDE)
 
 
 def _alone(connection: Connection, channel: str, timezone: str) -> Mapping[int, int]:

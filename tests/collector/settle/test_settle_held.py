@@ -9,11 +9,14 @@ from collector.settle import release
 from collector.settle.export import export
 from collector.settle.proposals import proposals
 from collector.store.engine import Store
+from collector.vee.edit import book as edits
+from collector.vee.edit.request import Request
 from shared.errors import ConfigError
 from shared.master import PointVersion, names_of
 from tests.collector.conftest import Centre
 from tests.collector.settle.files_of_others import DAY, MARKET, POINT, load, measured, nem12, offered, paired, read
 from tests.collector.settle.test_settle_release import GT1, Office
+from tests.collector.vee.test_vee_run import T0
 from tests.collector.vee.test_vee_surroundings import found
 
 
@@ -96,6 +99,29 @@ def test_verify_proves_the_record_and_says_which_rows_nobody_signed(office: Offi
         f" rest on is {named}, whose values nobody signed"
         for point in ("both", "pcc-market")
     ]
+
+
+def test_what_a_person_copies_from_a_file_says_whose_word_it_is(office: Office, tmp_path: Path) -> None:
+    office.points(replace(GT1, length=300))
+    load(office, offered(nem12(["100"] * 288, minutes=5)))
+    office.send(0, [100, 110, None, None, 140])
+    ours = "dc1/gt1-rev.energy_active_export"
+    asked = Request(channel=ours, action="copy", source=MARKET, start=T0 + 300, stop=T0 + 900, author="anna",
+                    reason="meter_fault", text="The CT was open.")  # fmt: skip
+    with office.centre.store.write() as connection:
+        log, now = office.centre.log, office.centre.clock.wall()
+        wanted = replace(edits.preview(connection, log, asked), needs_second=False)
+        position = edits.apply(connection, log, wanted, now)
+    made = office.make(1200)
+    assert [(row.status, "outside" in row.flags) for row in made.parsed] == [
+        ("VALID", False), ("SUBSTITUTED", True), ("SUBSTITUTED", True), ("ESTIMATED", False)
+    ]  # fmt: skip
+    report = office.verified(office.write(made, tmp_path))
+    assert report.failures == []
+    assert (
+        "a measurement behind 2 rows from 2026-03-02T14:05:00Z to 2026-03-02T14:15:00Z of point gt1: what they rest on"
+        f" is what record {position} copied from another's file, whose values nobody signed"
+    ) in report.unproved
 
 
 def test_verify_finds_a_changed_value_of_a_file(office: Office, tmp_path: Path) -> None:
