@@ -75,9 +75,12 @@ def load(path: Path) -> list[PointVersion]:
     file = document.checked(PointsFile.model_validate, _known)
     complaints: list[str] = []
     made = [_version(document, at, entry, complaints) for at, entry in enumerate(file.point)]
+    owners = {entry.id: "a [[point]]" for entry in file.point}
     for at, one in enumerate(file.allocation):
         try:
-            made += one.points()
+            shares = one.points()
+            _taken(shares, one.id, owners)
+            made += shares
         except ConfigError as error:
             complaints.append(f'{document.place(("allocation", at, "id"))}: allocation "{one.id}": {error}')
     if complaints:
@@ -88,6 +91,14 @@ def load(path: Path) -> list[PointVersion]:
     _whole_rows(found)
     _circles(found)
     return found
+
+
+def _taken(shares: Sequence[PointVersion], allocation: str, owners: dict[str, str]) -> None:
+    """Note whose the points of an allocation are; refuse one that is another's: it would take over from that."""
+    for name in dict.fromkeys(one.id for one in shares):
+        owner = owners.setdefault(name, f"allocation {allocation!r}")
+        if owner != f"allocation {allocation!r}":
+            raise ConfigError(f"its point {name!r} is {owner} already; give one of them another id")
 
 
 def _known(path: Keys) -> Sequence[str]:

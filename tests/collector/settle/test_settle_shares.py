@@ -90,6 +90,41 @@ def test_an_allocation_that_does_not_fit_is_refused(tmp_path: Path, old: str, ne
         points.load(written(tmp_path, FILE.replace(old, new)))
 
 
+POINT = f"""
+[[point]]
+id = "pv-a"
+from = 2026-02-01T00:00:00Z
+role = "load"
+formula = "{NAME}"
+"""
+TWO = f"""
+[[allocation]]
+id = "p"
+from = 2026-02-01T00:00:00Z
+energy = "{NAME}"
+loads = {{ v-a = "{NAME}" }}
+[[allocation]]
+id = "p-v"
+from = 2026-03-01T00:00:00Z
+energy = "{NAME}"
+loads = {{ a = "{NAME}" }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (POINT, "its point 'pv-a' is a [[point]] already; give one of them another id"),
+        (TWO, "its point 'p-v-a' is allocation 'p' already; give one of them another id"),
+    ],
+)
+def test_a_share_never_takes_over_from_another_point(tmp_path: Path, more: str, said: str) -> None:
+    """One begins later than the other, so that no two entries of one name begin at once."""
+    with pytest.raises(ConfigError) as error:
+        points.load(written(tmp_path, f"{FILE}{more}"))
+    assert said in str(error.value)
+
+
 def test_a_net_is_kept_apart_by_its_sign_row_by_row(office: Office, tmp_path: Path) -> None:
     """E27: rows of 5 and -5 are 5 drawn and 5 given; day sums add these, they are not the net of the sums."""
     drawn = PointVersion("drawn", 0, "grid", f"{IN} - {NAME}", 300, "energy_active_net", (), part="positive")
