@@ -11,13 +11,14 @@ from collector.settle.proposals import proposals
 from collector.store.engine import Store
 from collector.vee.edit import book as edits
 from collector.vee.edit.request import Request
+from collector.vee.parameters import Check, Parameters
 from shared.errors import ConfigError
 from shared.master import PointVersion, names_of
 from tests.collector.conftest import Centre
 from tests.collector.settle.files_of_others import DAY, MARKET, POINT, load, measured, nem12, offered, paired, read
 from tests.collector.settle.test_settle_release import GT1, Office
 from tests.collector.vee.test_vee_run import T0
-from tests.collector.vee.test_vee_surroundings import found
+from tests.collector.vee.test_vee_surroundings import found, put
 
 
 @pytest.fixture
@@ -51,6 +52,14 @@ def test_a_drift_of_three_permille_is_within_their_classes(office: Office) -> No
     paired(office)
     measured(office, 100_300)
     assert found(office, "H1") == []
+
+
+def test_a_pair_that_ends_at_noon_is_compared_until_then(office: Office) -> None:
+    load(office, offered(nem12(["600"] * 48)))
+    pairs = Check("dc1", "gt1-rev", T0 - 300, "pcc-market"), Check("dc1", "gt1-rev", T0 + DAY // 2, None)
+    put(office, Parameters(checks=pairs))
+    measured(office, 100_600)
+    assert [one[:3] for one in found(office, "H1")] == [("E", 0, 144)]
 
 
 def test_a_finding_is_settled_by_a_corrected_file_and_blocks_a_final_until_then(office: Office) -> None:
