@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -149,7 +148,7 @@ def _redo(found: Evidence, manifest: dict[str, object]) -> Redo:
     versions, period = manifest["versions"], manifest["period"]
     rule = versions.get("rounding") if isinstance(versions, dict) else None
     if rule == HALF_EVEN:
-        return partial(recomputed, found)
+        return each_for_itself(found).row
     if rule != CARRY_DAY or not isinstance(period, dict):
         raise Malformed(f"the manifest names the rounding {str(rule)[:40]!r}, which this version does not know")
     try:
@@ -166,10 +165,13 @@ class Carried:
         found: The evidence.
         since: Where the release begins. [UTC s]
         day: Gives the local day of a second.
+        whole: Rounds.
     """
 
-    def __init__(self, found: Evidence, since: int, day: Callable[[int], int]) -> None:
-        self._found, self._since, self._day = found, since, day
+    def __init__(
+        self, found: Evidence, since: int, day: Callable[[int], int], whole: Callable[[Fraction], int] = half_up
+    ) -> None:
+        self._found, self._since, self._day, self._whole = found, since, day, whole
         self._known: dict[tuple[PointVersion, int], tuple[Redone, Fraction]] = {}
 
     def row(self, point: PointVersion, start: int, through: frozenset[str] = frozenset()) -> Redone:
@@ -196,7 +198,7 @@ class Carried:
         total, statuses, sets = _exact(self._found, point, at, through, self.row)
         if total is None or not _fits(total):
             return (None, Status.MISSING.name, sets), left
-        whole = half_up(total + left)
+        whole = self._whole(total + left)
         return (whole, worst(*statuses).name, sets), total + left - whole
 
 
@@ -215,21 +217,9 @@ def _differs(found: Evidence, row: Row, redo: Redo) -> list[str]:
     return []
 
 
-def recomputed(
-    found: Evidence, point: PointVersion, start: int, through: frozenset[str] = frozenset()
-) -> Redone:  # fmt: skip
-    """Return value, status and set of qualities that the evidence gives for one row, rounded for itself. [counts]
-
-    Args:
-        found: The evidence.
-        point: The point's formula in force.
-        start: The row's begin. [UTC s]
-        through: Points that lead to this one; one that leads back to them has no value.
-    """
-    total, statuses, sets = _exact(found, point, start, through, partial(recomputed, found))
-    if total is None or not _fits(total):
-        return None, Status.MISSING.name, sets
-    return round(total), worst(*statuses).name, sets
+def each_for_itself(found: Evidence) -> Carried:
+    """Return rows redone by `half-even/1`: no row takes over from another; each is redone once, whoever names it."""
+    return Carried(found, 0, int, round)
 
 
 def _fits(total: Fraction) -> bool:

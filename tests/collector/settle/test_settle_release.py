@@ -16,7 +16,7 @@ from shared.errors import ConfigError, Malformed
 from shared.evidence import Evidence
 from shared.master import PointVersion
 from shared.verify import Report, Ring
-from shared.verify_release import recomputed
+from shared.verify_release import each_for_itself
 from shared.verify_release import release as verify
 from tests.collector.vee.test_vee_run import NAME, T0, Line
 from tests.fakes import reads
@@ -346,7 +346,19 @@ def test_points_in_a_circle_have_no_value_for_verify() -> None:
     one = PointVersion("a", 0, "grid", "b", 900, "energy_active_net", ())
     other = PointVersion("b", 0, "grid", "a", 900, "energy_active_net", ())
     found.points = [one, other]
-    assert recomputed(found, one, T0) == (None, "MISSING", {"MISSING"})
+    assert each_for_itself(found).row(one, T0) == (None, "MISSING", {"MISSING"})
+
+
+def test_points_that_meet_again_and_again_are_redone_once_each() -> None:
+    """Thirty pairs, each the sum and the difference of the pair before: by every way to the bottom, 2^30 terms."""
+    found = Evidence()
+    made = [PointVersion(name, 0, "grid", NAME, 900, "energy_active_net", ()) for name in ("a0", "b0")]
+    for at in range(30):
+        for name, sign in (("a", "+"), ("b", "-")):
+            formula = f"a{at} {sign} b{at}"
+            made.append(PointVersion(f"{name}{at + 1}", 0, "grid", formula, 900, "energy_active_net", ()))
+    found.points = made
+    assert each_for_itself(found).row(made[-1], T0) == (None, "MISSING", {"MISSING"})
 
 
 @pytest.mark.parametrize(("ahead", "phase"), [(3600, 0), (-86_400, 0), (900 - T0, 0), (800 - T0, 100)])
