@@ -7,16 +7,21 @@ from collector.settle.renewal import renew
 from collector.store.engine import Store
 from collector.vee.run import catch_up
 from shared.clock import Clock
+from shared.errors import ConfigError
 from shared.keys import Signer
+from shared.release import instant
 
 
 def made(store: Store, log: Log, clock: Clock, signer: Signer, config: Collector, asked: Request) -> Made:
     """Return a release of all that is in the log by now.
 
     Raises:
-        ConfigError: the period, points or kind do not fit, findings stand in the way, or too much lacks.
+        ConfigError: the period, points or kind do not fit, a final's period is not over, findings stand in the way, or
+            too much lacks.
         StoreError: the database refuses.
     """
+    if asked.kind == "final" and asked.stop * 1_000_000 > clock.wall():
+        raise ConfigError(f"the period is not over before {instant(asked.stop)}; till then make it preliminary")
     catch_up(store, log, clock)
     renew(store, log, clock, asked)
     with store.write() as connection:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from collector.config import Gate
+from collector.config import Collector, Gate
 from collector.settle import release
 from collector.settle.gate import hold
+from collector.settle.making import made
 from collector.settle.release import Request
 from collector.store.engine import Store
 from shared.errors import ConfigError
@@ -56,3 +57,24 @@ def test_a_final_that_lacks_too_much_is_not_made(store: Store) -> None:
     assert office.size() == size
     make("preliminary")
     assert office.size() == size + 1
+
+
+def test_a_final_is_not_made_before_its_period_is_over(store: Store) -> None:
+    office = Office(Centre(store))
+    office.points(GT1)
+    office.send(0, [100, 110, 125, 140])
+    centre = office.centre
+    config = Collector.model_validate({"schema": 1, "id": "central", "mqtt": {"embedded": True}})
+    stop = centre.clock.wall() // 1_000_000 // 900 * 900 + 900
+
+    def make(kind: str) -> release.Made:
+        return made(store, centre.log, centre.clock, centre.signer, config, Request(T0, stop, kind))
+
+    office.run()
+    size = office.size()
+    with pytest.raises(ConfigError, match=r"the period is not over before .*; till then make it preliminary"):
+        make("final")
+    assert office.size() == size
+    assert make("preliminary").kind == "preliminary"
+    centre.clock.advance(900)
+    assert make("final").kind == "final"
