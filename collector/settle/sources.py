@@ -14,9 +14,12 @@ from collector.series import channels as names
 from collector.series import versions as series
 from collector.settle.rows import Channel
 from collector.store.schema import blob, finding
-from shared import master, veil
+from shared import master, strictjson, veil
 from shared.master import PointVersion, in_force
 from shared.release import instant
+
+#: Of what a record shows of points; in base64 and with its head it fits into an envelope. [bytes]
+_OPENLY = 160_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,14 @@ def record(connection: Connection, log: Log, wanted: Sequence[PointVersion], *, 
     """Return the position of the signed record that puts points into force.
 
     Where a point is not for everybody, the record commits to each apart (`shared.veil`), so that evidence for one
-    party shows nothing of the others.
+    party shows nothing of the others; likewise where all of them are more than one envelope holds.
     """
-    if not any(one.parties for one in wanted):
-        return log.record(connection, "points", master.body(wanted), by=by, now=now)
-    body, octets = veil.veiled(wanted, {one.id: secrets.token_bytes(16) for one in wanted})
-    position = log.record(connection, "points", body, by=by, now=now)
-    row = {"sha256": bytes.fromhex(str(body["sha256"])), "position": position, "bytes": octets}
+    body = master.body(wanted)
+    if not any(one.parties for one in wanted) and len(strictjson.dumps(body)) <= _OPENLY:
+        return log.record(connection, "points", body, by=by, now=now)
+    veiled, octets = veil.veiled(wanted, {one.id: secrets.token_bytes(16) for one in wanted})
+    position = log.record(connection, "points", veiled, by=by, now=now)
+    row = {"sha256": bytes.fromhex(str(veiled["sha256"])), "position": position, "bytes": octets}
     connection.execute(insert(blob).values(**row))
     return position
 

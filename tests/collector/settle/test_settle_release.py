@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.settle import folder, release
+from collector.settle import folder, release, sources
 from collector.settle.release import Made, Request
 from collector.store.engine import Store
 from shared import envelope, keys, master
@@ -69,6 +69,22 @@ def test_a_row_is_the_sum_of_its_intervals_and_names_its_evidence(office: Office
     report = office.verified(office.write(made, tmp_path))
     assert report.failures == []
     assert any("every row follows" in sentence for sentence in report.proved)
+
+
+def test_more_points_than_an_envelope_holds_are_loaded_and_proved(office: Office, tmp_path: Path) -> None:
+    long = " + ".join([NAME] * 200)
+    many = [GT1, *(dataclasses.replace(GT1, id=f"p{number:03}", formula=long) for number in range(60))]
+    assert len(json.dumps(master.body(many))) > envelope.LIMIT
+    with office.centre.store.write() as connection:
+        now = office.centre.clock.wall()
+        position = sources.record(connection, office.centre.log, many, by="anna", now=now)
+    with office.centre.store.read() as connection:
+        found = sources.points(connection, position + 1)
+    assert (sorted(found.versions, key=lambda one: one.id), found.position) == (many, position)
+    office.send(0, [100, 110, 125, 140])
+    made = office.make()
+    assert {row.value for row in made.parsed} == {40_000, 200 * 40_000}
+    assert office.verified(office.write(made, tmp_path)).failures == []
 
 
 def test_an_inner_gap_leaves_the_row_measured_and_says_so(office: Office, tmp_path: Path) -> None:
