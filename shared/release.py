@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -146,10 +146,13 @@ def sort(rows: Sequence[Row]) -> list[Row]:
 
 def jsonl(rows: Sequence[Row]) -> bytes:
     """Return rows.jsonl."""
-    return "".join(f"{line(row)}\n" for row in rows).encode("ascii")
+    target = io.BytesIO()  # a month of many points is large: it is held once
+    for row in rows:
+        target.write(f"{line(row)}\n".encode("ascii"))
+    return target.getvalue()
 
 
-def table(rows: Sequence[Row]) -> bytes:
+def table(rows: Iterable[Row]) -> bytes:
     """Return rows.csv (RFC 4180 with line feeds; sets joined by `|`)."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
@@ -165,8 +168,8 @@ def table(rows: Sequence[Row]) -> bytes:
 
 def root(octets: bytes) -> str:
     """Return the Merkle root over the lines of rows.jsonl, without their line feeds, in hex."""
-    lines = octets.split(b"\n")[:-1]
-    return merkle.root_of([merkle.leaf_hash(one) for one in lines]).hex()
+    whole = octets[: octets.rfind(b"\n") + 1]  # what has no line feed is no line
+    return merkle.root_of([merkle.leaf_hash(one[:-1]) for one in io.BytesIO(whole)]).hex()
 
 
 def sha256(octets: bytes) -> str:

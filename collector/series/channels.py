@@ -37,7 +37,7 @@ def every(connection: Connection, site: str | None = None, meter: str | None = N
     query = query if site is None else query.where(channel.c.site == site)
     query = query if meter is None else query.where(channel.c.meter == meter)
     ordered = query.order_by(channel.c.site, channel.c.meter, channel.c.quantity)
-    return [Channel(*row) for row in connection.execute(ordered)]
+    return [Channel(*row) for row in connection.execute(ordered).all()]
 
 
 def named(connection: Connection, name: str) -> Channel:

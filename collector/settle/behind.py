@@ -14,10 +14,10 @@ from collector.series import anchors, factors, provenance
 from collector.series import channels as names
 from collector.series.codec import Bools, Ints
 from collector.series.provenance import Provenance
-from collector.settle.sources import channels_of
+from collector.settle.sources import channels_in
 from collector.store.prepared import Prepared
 from collector.store.schema import version_segment
-from shared.master import PointVersion
+from shared.master import PointVersion, in_force
 from shared.registers import Mark
 
 #: How far beyond a period the reads at the ends of a gap are looked for. [s]
@@ -44,14 +44,18 @@ class Behind:
         span: The period; no formula changes in it. [UTC s]
         size: Of the log's tree.
         points_position: Of the record that put the points into force.
+        versions: All dated points.
         refs: The channels of the points.
     """
 
     def __init__(
-        self, connection: Connection, span: range, size: int, points_position: int, refs: Iterable[str]
-    ) -> None:
+        self, connection: Connection, span: range, size: int, points_position: int,
+        versions: Sequence[PointVersion], refs: Iterable[str],
+    ) -> None:  # fmt: skip
         self.connection, self.span, self.size = connection, span, size
         self.points_position = points_position
+        self._force = in_force(versions, span.start)
+        self._seen: dict[Runs, Runs] = {}
         known = {one.name: one.id for one in names.every(connection)}
         numbers = {known[ref]: ref for ref in sorted(set(refs) & known.keys())}
         self._spans: dict[str, list[Ints]] = {ref: [] for ref in numbers.values()}  # start, stop [UTC s], position
@@ -61,10 +65,10 @@ class Behind:
         for ref, own in self._corrections():
             self._spans[ref].append(own)
 
-    def of(self, point: PointVersion, versions: Sequence[PointVersion]) -> list[Runs]:
+    def of(self, point: PointVersion) -> list[Runs]:
         """Return for each row of a point the positions behind it, as runs."""
         count, start, length = len(self.span) // point.length, self.span.start, point.length
-        refs = sorted(channels_of(versions, [point.id], start))
+        refs = sorted(channels_in(self._force, [point.id]))
         spans = np.concatenate([np.zeros((0, 3), np.int64), *(one for ref in refs for one in self._spans.get(ref, ()))])
         first = np.maximum(0, (spans[:, 0] - start) // length)
         last = np.minimum(count, -(-(spans[:, 1] - start) // length))
@@ -72,7 +76,8 @@ class Behind:
         rows = np.arange(int(wide.sum())) + np.repeat(first - (np.cumsum(wide) - wide), wide)
         positions = np.repeat(spans[:, 2], wide)
         everywhere = np.full(count, self.points_position, np.int64)
-        return _runs(np.concatenate([rows, np.arange(count)]), np.concatenate([positions, everywhere]), count)
+        found = _runs(np.concatenate([rows, np.arange(count)]), np.concatenate([positions, everywhere]), count)
+        return [self._seen.setdefault(one, one) for one in found]  # most rows share theirs with their neighbours
 
     def _versions(self, numbers: Sequence[int]) -> Iterator[tuple[Ints, Ints]]:
         asked = {"size": self.size, "since": self.span.start, "until": self.span.stop}

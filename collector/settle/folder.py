@@ -51,7 +51,7 @@ def _octets(made: Made) -> dict[str, bytes]:
         "manifest.json": made.manifest,
         "manifest.jws": f"{made.jws}\n".encode("ascii"),
         "rows.jsonl": made.rows,
-        "rows.csv": release.table(made.parsed),
+        "rows.csv": release.table(made.each()),
     }
 
 

@@ -4,6 +4,7 @@ Rules of this file: everything admitted before the position is through VEE, or t
 was released changes, a later release supersedes it; no clock and no host value enters manifest or rows.
 """
 
+import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +68,11 @@ class Made:
     @property
     def parsed(self) -> list[Row]:
         """Return the rows."""
-        return [release.parse(line) for line in self.rows.decode("ascii").splitlines()]
+        return list(self.each())
+
+    def each(self) -> Iterator[Row]:
+        """Give the rows, one at a time."""
+        return (release.parse(line.decode("ascii").rstrip("\n")) for line in io.BytesIO(self.rows))
 
 
 def make(
@@ -89,14 +94,15 @@ def make(
     """
     _refilled(connection, log)
     draft = _draft(connection, log, asked, timezone)
-    rows, before = draft.rows(), draft.before
-    if before is not None and draft.repeats(before) and _same(rows, before.parsed):
+    before, older = draft.before, draft.older()
+    rows = draft.rows(older)
+    if before is not None and draft.repeats(before) and _same(rows, older):
         return before
     if draft.kind != "preliminary":
         _gate(connection, rows, draft.versions, asked)
         hold(rows, gate)
     octets = release.jsonl(rows)
-    members = draft.manifest(rows, octets, _next(connection))
+    members = draft.manifest(rows, octets, _next(connection), older)
     manifest = release.manifest(members)
     jws = envelope.seal(manifest.decode("ascii"), envelope.RELEASE, signer)
     made = Made(
@@ -131,21 +137,25 @@ class _Draft:
         """Return whether a release of the same kind stands already."""
         return (before.kind == "preliminary") == (self.kind == "preliminary")
 
-    def rows(self) -> list[Row]:
-        """Return the rows, in order."""
-        older = {(row.point, row.quantity, row.start): row for row in self.before.parsed} if self.before else {}
+    def older(self) -> list[Row]:
+        """Return the rows of the release before; none where there is none."""
+        return self.before.parsed if self.before else []
+
+    def rows(self, older: Sequence[Row]) -> list[Row]:
+        """Return the rows, in order, given those of the release before."""
+        was = {(row.point, row.quantity, row.start): row for row in older}
         found: list[Row] = []
         carry = DayCarry(self.timezone) if self.rounding == CARRY_DAY else None
         for span in _spans(self.versions, self.asked):
             refs = sources.channels_of(self.versions, self.wanted, span.start)
+            behind = Behind(self.connection, span, self.position, self.points_position, self.versions, refs)
             channels = sources.channels(self.connection, refs, span, self.position)
-            behind = Behind(self.connection, span, self.position, self.points_position, refs)
             for result in results(self.versions, self.wanted, channels, span, carry):
-                found += result.rows(behind.of(result.point, self.versions), older)
+                found += result.rows(behind.of(result.point), was)
         return release.sort(found)
 
-    def manifest(self, rows: Sequence[Row], octets: bytes, number: int) -> dict[str, Any]:
-        """Return the manifest's members; octets: rows.jsonl."""
+    def manifest(self, rows: Sequence[Row], octets: bytes, number: int, older: Sequence[Row]) -> dict[str, Any]:
+        """Return the manifest's members; octets: rows.jsonl; older: the rows of the release before."""
         before, log = self.before, self.log
         unobserved = sum(row.status not in _MEASURED for row in rows)
         positions = {
@@ -171,7 +181,7 @@ class _Draft:
             "merkle_root": release.root(octets),
             "rows_sha256": release.sha256(octets),
             "supersedes": before.id if before else None,
-            "delta": compare(before.parsed, rows) if before and self.kind == "correction" else None,
+            "delta": compare(older, rows) if before and self.kind == "correction" else None,
             "checkpoint": log.checkpoint(self.connection, self.position).text(),
             "consistency": _consistency(self.connection, log, self.asked.party, self.position, number),
         }
@@ -263,7 +273,7 @@ def _same(rows: Sequence[Row], older: Sequence[Row]) -> bool:
     def shown(row: Row) -> tuple[object, ...]:
         return row.point, row.quantity, row.start, row.value, row.status, row.qualities, row.method, row.flags
 
-    return [shown(row) for row in rows] == [shown(row) for row in older]
+    return len(rows) == len(older) and all(shown(one) == shown(was) for one, was in zip(rows, older, strict=True))
 
 
 def _refilled(connection: Connection, log: Log) -> None:
@@ -276,7 +286,8 @@ def _refilled(connection: Connection, log: Log) -> None:
 
 
 def _gate(connection: Connection, rows: Sequence[Row], versions: Sequence[PointVersion], asked: Request) -> None:
-    refs = {ref for one in versions for ref in one.whole.refs if "/" in ref and one.id in {row.point for row in rows}}
+    points = {row.point for row in rows}
+    refs = {ref for one in versions if one.id in points for ref in one.whole.refs if "/" in ref}
     blocking = sources.blocking(connection, refs, asked.start, asked.stop)
     if blocking:
         listed = "\n".join(f"  {line}" for line in blocking[:20])
@@ -325,7 +336,8 @@ def rows_now(connection: Connection, log: Log, made: Made) -> list[Row]:
     """Return the rows that a standing release would have if it were made now; nothing is written."""
     manifest = manifest_of(made)
     asked = Request(made.start, made.stop, "final", tuple(manifest["points"]), made.party)
-    return _draft(connection, log, asked, manifest["timezone"]).rows()
+    draft = _draft(connection, log, asked, manifest["timezone"])
+    return draft.rows(draft.older())
 
 
 def fetch(connection: Connection, release_id: str) -> Made:

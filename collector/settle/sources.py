@@ -1,7 +1,7 @@
 """What a release is made from: points and versions of channels, as of one position."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,12 @@ def record(connection: Connection, log: Log, wanted: Sequence[PointVersion], *, 
 
 def channels_of(versions: Iterable[PointVersion], wanted: Iterable[str], at: int) -> set[str]:
     """Return the channels that points are made of at an instant, through any points between. [UTC s]"""
-    force, found = in_force(versions, at), set[str]()
+    return channels_in(in_force(versions, at), wanted)
+
+
+def channels_in(force: Mapping[str, PointVersion], wanted: Iterable[str]) -> set[str]:
+    """Return the channels that points are made of, given those in force, through any points between."""
+    found = set[str]()
     open_, seen = [name for name in wanted if name in force], set[str]()
     while open_:
         name = open_.pop()
@@ -109,21 +114,21 @@ def channels(connection: Connection, refs: Iterable[str], span: range, size: int
 
 
 def _channel(values: series.Values) -> Channel:
-    used = values.method.any()
+    names = np.full(max(values.methods, default=0) + 1, None, np.object_)
+    names[list(values.methods)] = list(values.methods.values())
     return Channel(
         length=values.length, values=values.values, status=values.status, flags=values.flags.astype(np.int64),
-        methods=[values.methods.get(code) for code in values.method.tolist()] if used else [None] * values.n,
-        positions=values.positions,
+        methods=names[values.method].tolist(), positions=values.positions,
     )  # fmt: skip
 
 
 def blocking(connection: Connection, refs: Iterable[str], start: int, stop: int) -> list[str]:
     """Return the open findings of severity E on channels in a period, a sentence each. [UTC s]"""
     known = {one.name: one.id for one in names.every(connection)}
-    numbers = [known[ref] for ref in refs if ref in known]
+    wanted = {known[ref] for ref in refs if ref in known}  # open findings are few, channels may be many
     query = (
         select(finding.c.text, finding.c.rule, finding.c.start, finding.c.channel_id)
-        .where(finding.c.severity == "E", finding.c.resolved_position.is_(None), finding.c.channel_id.in_(numbers))
+        .where(finding.c.severity == "E", finding.c.resolved_position.is_(None))
         .where(finding.c.start < stop, finding.c.stop > start)
         .order_by(finding.c.start, finding.c.id)
     )
@@ -131,4 +136,5 @@ def blocking(connection: Connection, refs: Iterable[str], start: int, stop: int)
     return [
         f"{by_number[row.channel_id]} at {instant(row.start)}: {row.rule}: {row.text}"
         for row in connection.execute(query)
+        if row.channel_id in wanted
     ]
