@@ -267,7 +267,7 @@ raw_segment = Table(
     Column("length", Integer, nullable=False),  # of one interval [s]
     Column("n", Integer, nullable=False),  # intervals; boundaries are one more
     Column("rank", SmallInteger, nullable=False),  # of the source, for this meter at that time
-    Column("position", BigInteger, nullable=False),  # of what changed it last
+    Column("position", BigInteger, nullable=False, index=True),  # of what changed it last
     Column("serial", Text),
     Column("enc", Text, nullable=False),
     Column("step", BigInteger),  # [counts]

@@ -7,7 +7,7 @@ something that it rests on is another.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from collector.series import channels, others, raw, suspects
 from collector.series.channels import Channel
@@ -16,6 +16,17 @@ from collector.vee import authored, events, faults, finals, grids, parameters_lo
 from collector.vee.leaves import time_of
 from collector.vee.masters import Masters
 from collector.vee.scopes import differing
+
+
+def new_segments(first: int) -> Select[tuple[int, int, int]]:
+    """Return what gives channel, length and first second of the segments with something new from a position on.
+
+    To group by the bare columns would lead SQLite through all segments in their order, instead of to the new ones.
+    """
+    table = raw_segment
+    number, size = (table.c.channel_id + 0).label("number"), (table.c.length + 0).label("size")
+    query = select(number, size, func.min(table.c.start).label("start")).where(table.c.position >= first)
+    return query.group_by(number, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +40,9 @@ class Agenda:
 
     def touched(self, first: int) -> Iterator[tuple[Channel, int, int]]:
         """Give channels with the interval length and the second from which on they have something new. [s, UTC s]"""
-        query = (
-            select(raw_segment.c.channel_id, raw_segment.c.length, func.min(raw_segment.c.start).label("start"))
-            .where(raw_segment.c.position >= first)
-            .group_by(raw_segment.c.channel_id, raw_segment.c.length)
-            .order_by(raw_segment.c.channel_id, raw_segment.c.length)
-        )
         known = {one.id: one for one in channels.every(self.connection)}
-        dirty = {(row.channel_id, row.length): int(row.start) for row in self.connection.execute(query)}
+        fresh = self.connection.execute(new_segments(first)).all()
+        dirty = {(row.number, row.size): int(row.start) for row in fresh}
         before = time_of(self.connection, first)
         for key, start in (
             *suspects.touched(self.connection, first).items(),
