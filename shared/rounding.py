@@ -2,7 +2,8 @@
 
 `carry-day/1`: to a whole count, halves away from zero, the remainder of each row carried into the next of the same
 point, entry and local day; it starts again at local midnight, with a new entry, and where a release begins. A row
-without a value passes it on. So the rows of a day add up to the rounded sum (Energinet's rule; formats.md, E10).
+without a value passes it on, and so does what would turn a row's sign: zero stays zero, and an amount never turns
+negative. So the rows of a day add up to the rounded sum (Energinet's rule; formats.md, E10).
 `half-even/1`: each row for itself; releases made before version 0.2 and their corrections.
 """
 
@@ -25,6 +26,20 @@ def half_up(exact: Fraction) -> int:
     """
     whole = floor(abs(exact) + Fraction(1, 2))
     return whole if exact >= 0 else -whole
+
+
+def carried(value: Fraction, left: Fraction) -> tuple[int, Fraction]:
+    """Return a row rounded with what the rows before left, and what it leaves itself.
+
+    >>> carried(Fraction(0), Fraction(-1, 2))
+    (0, Fraction(-1, 2))
+    """
+    whole = half_up(value + left)
+    if value >= 0:
+        whole = max(whole, 0)
+    if value <= 0:
+        whole = min(whole, 0)
+    return whole, value + left - whole
 
 
 def local_day(timezone: str) -> Callable[[int], int]:

@@ -15,7 +15,7 @@ from shared.master import DEEPEST, PointVersion
 from shared.quantity import INT64_MAX, INT64_MIN
 from shared.receipt import checkpoint
 from shared.release import COLUMNS, MANIFEST, Row, counts, instant, line, parse, root, seconds, sha256, sort, table
-from shared.rounding import CARRY_DAY, HALF_EVEN, half_up, local_day
+from shared.rounding import CARRY_DAY, HALF_EVEN, carried, local_day
 from shared.status import READ_AT_ENDS, Flags, Status, distance, worst
 from shared.strictjson import array, integer, loads
 from shared.strictjson import members as exactly
@@ -137,6 +137,7 @@ def _with_evidence(report: Report, folder: Path, manifest: dict[str, object], ro
 
 Redone = tuple[int | None, str, set[str]]
 Redo = Callable[[PointVersion, int], Redone]
+Rounded = Callable[[Fraction, Fraction], tuple[int, Fraction]]
 
 
 def _redo(found: Evidence, manifest: dict[str, object]) -> Redo:
@@ -165,13 +166,11 @@ class Carried:
         found: The evidence.
         since: Where the release begins. [UTC s]
         day: Gives the local day of a second.
-        whole: Rounds.
+        rounded: Rounds a row, given what the row before left; returns what it leaves.
     """
 
-    def __init__(
-        self, found: Evidence, since: int, day: Callable[[int], int], whole: Callable[[Fraction], int] = half_up
-    ) -> None:
-        self._found, self._since, self._day, self._whole = found, since, day, whole
+    def __init__(self, found: Evidence, since: int, day: Callable[[int], int], rounded: Rounded = carried) -> None:
+        self._found, self._since, self._day, self._rounded = found, since, day, rounded
         self._known: dict[tuple[PointVersion, int], tuple[Redone, Fraction]] = {}
 
     def row(self, point: PointVersion, start: int, through: frozenset[str] = frozenset()) -> Redone:
@@ -198,8 +197,8 @@ class Carried:
         total, statuses, sets = _exact(self._found, point, at, through, self.row)
         if total is None or not _fits(total):
             return (None, Status.MISSING.name, sets), left
-        whole = self._whole(total + left)
-        return (whole, worst(*statuses).name, sets), total + left - whole
+        whole, left = self._rounded(total, left)
+        return (whole, worst(*statuses).name, sets), left
 
 
 def _differs(found: Evidence, row: Row, redo: Redo) -> list[str]:
@@ -219,7 +218,7 @@ def _differs(found: Evidence, row: Row, redo: Redo) -> list[str]:
 
 def each_for_itself(found: Evidence) -> Carried:
     """Return rows redone by `half-even/1`: no row takes over from another; each is redone once, whoever names it."""
-    return Carried(found, 0, int, round)
+    return Carried(found, 0, int, lambda value, _: (round(value), Fraction(0)))
 
 
 def _fits(total: Fraction) -> bool:

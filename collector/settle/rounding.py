@@ -17,13 +17,13 @@ from collector.settle.evaluation import Evaluated
 from collector.vee.localtime import offsets
 from collector.vee.series import DAY, Ints
 from shared.master import PointVersion
-from shared.rounding import half_up
+from shared.rounding import carried
 
 
 def carry_round(values: Iterable[Fraction | Decimal | int | None], places: int = 0) -> list[int | None]:
     """Return values as counts of 10^-places, half away from zero, each with the remainder of those before it.
 
-    A gap stays a gap; the remainder passes over it.
+    A gap stays a gap and zero stays zero; the remainder passes over them.
 
     >>> carry_round([Fraction(100, 3)] * 3, places=3)
     [33333, 33334, 33333]
@@ -33,9 +33,7 @@ def carry_round(values: Iterable[Fraction | Decimal | int | None], places: int =
         if value is None:
             rounded.append(None)
             continue
-        exact = Fraction(value) * 10**places + carry
-        whole = half_up(exact)
-        carry = exact - whole
+        whole, carry = carried(Fraction(value) * 10**places, carry)
         rounded.append(whole)
     return rounded
 
@@ -90,6 +88,7 @@ def _carried(exact: Sequence[int], scale: int, carry: int) -> tuple[list[int], i
     for value in exact:
         count = value + carry
         whole = (2 * count + scale) // (2 * scale) if count >= 0 else -((scale - 2 * count) // (2 * scale))
+        whole = 0 if whole * value <= 0 else whole  # no row gets a sign that its value does not have
         carry = count - whole * scale
         rounded.append(whole)
     return rounded, carry

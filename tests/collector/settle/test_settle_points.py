@@ -164,3 +164,12 @@ def test_the_balance_of_a_node_leaves_its_residual() -> None:
     """Example E36 in Wh: 540.0 = 300.4 + 238.9 + 0.7."""
     terms = {"gen": term([540_000]), "load": term([300_400]), "charge": term([238_900])}
     assert evaluate(parse("gen - load - charge"), terms).value(0) == 700
+
+
+@given(st.lists(st.integers(0, 3), max_size=40))
+def test_what_is_carried_turns_no_sign(halves: list[int]) -> None:
+    """Zero stays zero and no amount turns negative, whatever the rows before have left; the sum stays right."""
+    rounded = carry_round([Fraction(one, 2) for one in halves])
+    assert all(one is not None and one >= 0 for one in rounded)
+    assert all(one == 0 for one, half in zip(rounded, halves, strict=True) if half == 0)
+    assert abs(sum(one or 0 for one in rounded) - Fraction(sum(halves), 2)) <= Fraction(1, 2)
