@@ -36,6 +36,7 @@ class Proxy(Looping):
         super().__init__()
         self.target, self.weather = target, weather
         self.connections = 0
+        self.worn = 0  # segments that had a bit turned
         self._chances = random.Random(seed)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,6 +100,7 @@ class Proxy(Looping):
     def _worn(self, segment: bytes) -> bytes:
         if self._chances.random() >= self.weather.corrupt:
             return segment
+        self.worn += 1
         octets = bytearray(segment)
         octets[self._chances.randrange(len(octets))] ^= 1 << self._chances.randrange(8)
         return bytes(octets)

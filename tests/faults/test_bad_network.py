@@ -49,7 +49,9 @@ def test_whatever_the_link_does_nothing_is_lost(
     there, back = make_proxy(mosquitto.port, weather, 13), make_proxy(mosquitto.port, weather, 14)
     pair = make_pair(back.url)
     _through(pair, there.url, 24, patience_s=1.0)
-    assert (there.connections > 1) == (weather.rate is None)
+    assert (there.worn > 0) == (weather.corrupt > 0)
+    if not weather.corrupt:  # whether a turned bit ends the connection or a message is left to chance
+        assert (there.connections > 1) == (weather.rate is None)
 
 
 def test_a_half_open_link_is_noticed_within_one_and_a_half_keepalives(

@@ -11,7 +11,6 @@ from collector.settle import folder, release, sources
 from collector.settle.release import Made, Request
 from collector.store.engine import Store
 from shared import envelope, keys, master
-from shared.batch import ClockState
 from shared.errors import ConfigError, Malformed
 from shared.evidence import Evidence
 from shared.master import PointVersion
@@ -375,27 +374,3 @@ def test_points_that_meet_again_and_again_are_redone_once_each() -> None:
             made.append(PointVersion(f"{name}{at + 1}", 0, "grid", formula, 900, "energy_active_net", ()))
     found.points = made
     assert each_for_itself(found).row(made[-1], T0) == (None, "MISSING", {"MISSING"})
-
-
-@pytest.mark.parametrize(("ahead", "phase"), [(3600, 0), (-86_400, 0), (900 - T0, 0), (800 - T0, 100)])
-def test_what_a_later_anchor_put_in_its_place_is_proved_with_that_anchor(
-    office: Office, tmp_path: Path, ahead: int, phase: int
-) -> None:
-    """Sealed by a clock that was hours off, or knew no time and did not even sit on the grid."""
-    office.points(GT1)
-    boot, us, true = "b" * 32, 1_000_000, T0 - 300 + phase
-    for at in range(0, 6, 2):
-        body = reads(true + at * 300, [1000 + 300 * (at + k) for k in range(3)], meter="gt1-rev")
-        clock = ClockState("U", "none", ((0, ahead * us, None),))
-        moved = dataclasses.replace(body, start=(true + ahead + at * 300) // 300 * 300)
-        office.centre.take(office.agent.seal("intervals", moved, boot=boot, clock=clock))
-    right = ClockState("S", "kernel", ((true * us, true * us, 900),))
-    office.centre.take(office.agent.seal("heartbeat", None, boot=boot, clock=right))
-    made = office.make()
-    (row,) = made.parsed
-    assert (row.value, row.status) == (900_000, "VALID")
-    assert "retimed" in row.flags
-    assert ("late" in row.flags) == bool(phase)
-    report = office.verified(office.write(made, tmp_path))
-    assert report.failures == []
-    assert any("every row follows" in sentence for sentence in report.proved)
