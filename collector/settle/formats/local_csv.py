@@ -6,17 +6,16 @@ row also bears the UTC start, which alone is unambiguous.
 
 import csv
 import io
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from collector.settle.formats.amounts import kilo
+from collector.settle.formats.amounts import decimal
 from collector.settle.formats.handed import Handed
 from shared.release import Row, instant
 
 COLUMNS = ("point", "quantity", "unit", "day", "interval_end", "utc_offset", "start_utc", "value", "status")
 _UNITS = {"mWh": "kWh", "mvarh": "kvarh", "mVAh": "kVAh", "dm3": "m3"}
-_PLACES = 6  # exact: a millionth of a kilo-unit is a count
+_PLACES = {"mWh": 6, "mvarh": 6, "mVAh": 6, "dm3": 3}  # from counts to those units: exact
 
 
 def name(handed: Handed) -> str:
@@ -43,17 +42,14 @@ def write(handed: Handed) -> bytes:
     writer = csv.writer(target, lineterminator="\n")
     writer.writerow(COLUMNS)
     for _, rows in handed.by_point():
-        for row, amount in zip(rows, _amounts(rows, handed.timezone), strict=True):
+        for row in rows:
             day, end, offset = end_label(row.start, row.length_s, handed.timezone)
             unit = _UNITS.get(row.unit, row.unit)
             writer.writerow(
-                [row.point, row.quantity, unit, day, end, offset, instant(row.start), amount, row.status]
+                [row.point, row.quantity, unit, day, end, offset, instant(row.start), _amount(row), row.status]
             )  # fmt: skip
     return target.getvalue().encode("ascii")
 
 
-def _amounts(rows: Sequence[Row], timezone: str) -> list[str]:
-    places = 3 if rows[0].unit == "dm3" else _PLACES
-    if rows[0].unit in _UNITS and places == _PLACES:
-        return [amount or "" for amount in kilo(rows, timezone, _PLACES)]
-    return ["" if row.value is None else str(row.value) for row in rows]
+def _amount(row: Row) -> str:
+    return "" if row.value is None else decimal(row.value, _PLACES.get(row.unit, 0))

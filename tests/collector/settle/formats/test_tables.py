@@ -81,6 +81,11 @@ def test_what_lacks_is_blank() -> None:
     assert (shown[3]["value"], shown[4]["value"]) == ("", "1.000000")
 
 
+def test_a_volume_is_told_in_the_unit_that_its_row_names() -> None:
+    (shown,) = table([row(1234, quantity="volume")], "UTC")
+    assert (shown["unit"], shown["value"]) == ("m3", "1.234")
+
+
 def test_rows_fit_their_schema() -> None:
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_bytes()))
     validator.check_schema(validator.schema)
