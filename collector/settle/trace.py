@@ -1,6 +1,7 @@
 """One released row, followed down: its formula, the intervals of its channels, the leaves and register reads behind."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,6 +14,7 @@ from shared import batch, envelope, record
 from shared.errors import ConfigError
 from shared.intervals import Intervals
 from shared.master import in_force
+from shared.registers import Raw, Register, number
 from shared.release import Row, instant
 from shared.status import Status
 
@@ -84,8 +86,21 @@ def _reads(body: Intervals, refs: list[str], row: Row) -> Iterator[dict[str, Any
                 if row.start <= boundary <= row.start + row.length_s and raw is not None:
                     yield {
                         "channel": ref, "boundary": instant(boundary), "serial": block.serial, "source": block.source,
-                        "raw": list(raw), "multiplier": str(register.mult),
+                        "raw": list(raw), "reads": [_shown(register, one) for one in raw],
                     }  # fmt: skip
+
+
+def _shown(register: Register, raw: Raw) -> str:
+    """Return what a register held, and what it is multiplied by: of each of its parts, where it is a sum of some."""
+    parts = raw if isinstance(raw, tuple) else (raw,)
+    factors = register.mult if isinstance(register.mult, tuple) else (register.mult,) * len(parts)
+    numbers = [number(part, register.enc) for part in parts]
+    return " + ".join(f"{_plain(held)} x {factor}" for held, factor in zip(numbers, factors, strict=True))
+
+
+def _plain(held: Fraction) -> str:
+    """Return an exact number of a register as a person reads it."""
+    return f"{held}" if held.denominator == 1 else f"{float(held)!r}"
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:
@@ -101,5 +116,4 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         who = f"{leaf['agent']} sequence {leaf['seq']}" if "agent" in leaf else leaf.get("by", leaf.get("bytes"))
         yield f"  position {leaf['position']}: {leaf['kind']}, {who}"
         for read in leaf.get("reads", ()):
-            raw = " and ".join(str(one) for one in read["raw"])
-            yield f"    {read['channel']} at {read['boundary']}: register {raw} x {read['multiplier']}"
+            yield f"    {read['channel']} at {read['boundary']}: register {' and '.join(read['reads'])}"

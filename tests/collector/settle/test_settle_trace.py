@@ -1,10 +1,15 @@
 """A released row is followed down to the register reads of the signed batches."""
 
+import struct
+from dataclasses import replace
+from fractions import Fraction
+
 import pytest
 
-from collector.settle.trace import lines, trace
+from collector.settle.trace import _shown, lines, trace
 from collector.store.engine import Store
 from shared.errors import ConfigError
+from shared.registers import Register
 from tests.collector.conftest import Centre
 from tests.collector.settle.test_settle_release import GT1, Office
 from tests.collector.vee.test_vee_run import NAME, T0
@@ -30,6 +35,13 @@ def test_the_two_reads_behind_a_row_are_shown(office: Office) -> None:
     ]
     assert sum(one["value"] for one in found["channels"]) == 40_000
     assert {leaf["kind"] for leaf in found["leaves"]} == {"intervals", "vee", "points"}
+
+
+def test_what_a_register_of_floating_point_parts_held_is_told_as_numbers() -> None:
+    bits = int.from_bytes(struct.pack(">d", 184_223.5))
+    both = Register("f64", ((((bits, bits),),)), (Fraction(1000), Fraction(1)), None, 1, (0,))
+    assert _shown(both, (bits, bits)) == "184223.5 x 1000 + 184223.5 x 1"
+    assert _shown(replace(both, enc="int", mult=Fraction(1, 10)), 42) == "42 x 1/10"
 
 
 def test_an_estimate_names_its_method(office: Office) -> None:
