@@ -34,17 +34,24 @@ def list_deliveries(file: Path, *, as_json: bool) -> None:
         named = [one.id for one in found.config.target]
         query = select(delivery).order_by(delivery.c.position.desc(), delivery.c.target).limit(1000)
         rows = [dict(row) for row in connection.execute(query).mappings()]
-        said = answers.read(connection, sorted({row["release_id"] for row in rows}))
+        said = answers.read(connection)
     for row in rows:
         row["answers"] = [
             one for one in said if (one["target"], one["release_id"]) == (row["target"], row["release_id"])
         ]
+    sent = {(row["target"], row["release_id"]) for row in rows}
+    fetched = [one for one in said if (one["target"], one["release_id"]) not in sent]  # by a party that pulls
     lines = [
         f"{row['target']:16} {row['release_id']:24} {row['what']:9} {_state(row, named)}"
         f"{'  ' + ' '.join(row['said'].split())[:200] if row['said'] and row['state'] != 'delivered' else ''}"
         for row in rows
     ]
-    say({"deliveries": rows}, "\n".join(lines) or "nothing is on its way; [[target]] says to whom", as_json=as_json)
+    lines += [f"{one['target']:16} {one['release_id']:24} fetched   {one['answer']} by {one['by']}" for one in fetched]
+    say(
+        {"deliveries": rows, "fetched": fetched},
+        "\n".join(lines) or "nothing is on its way; [[target]] says to whom",
+        as_json=as_json,
+    )
 
 
 def _state(row: dict[str, object], named: Sequence[str]) -> str:

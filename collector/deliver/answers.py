@@ -117,9 +117,12 @@ def row(text: str) -> tuple[str, str]:
     return point, start
 
 
-def read(connection: Connection, release_ids: Sequence[str], target: str | None = None) -> list[dict[str, object]]:
-    """Return the answers to some releases, oldest first."""
-    query = select(table).where(table.c.release_id.in_(release_ids)).order_by(table.c.id)
+def read(
+    connection: Connection, release_ids: Sequence[str] | None = None, target: str | None = None
+) -> list[dict[str, object]]:
+    """Return the answers to some releases, to all without ids, oldest first."""
+    query = select(table).order_by(table.c.id)
+    query = query if release_ids is None else query.where(table.c.release_id.in_(release_ids))
     query = query if target is None else query.where(table.c.target == target)
     hidden = {"id", "content"}
     return [

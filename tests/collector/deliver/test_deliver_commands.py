@@ -66,3 +66,11 @@ def test_tokens_of_a_target_that_left_the_file_can_be_taken_back(file: Path) -> 
     for words in (("token", file, "drop", "--revoke"), ("token", file, "drop")):
         assert isinstance(error := say(*words).exception, ConfigError)
         assert f"no target 'drop' in {file}; known: aemo" in str(error)
+
+
+def test_what_a_party_that_fetches_has_answered_is_listed_too(file: Path) -> None:
+    file.write_text(file.read_text() + '[[target]]\nid = "bank"\nkind = "pull"\n')
+    assert say("acknowledge", file, "bank", "central-1-000001", "--by", "jo").exit_code == 0
+    assert say("accept", file, "bank", "central-1-000001", "--by", "jo").exit_code == 0
+    lines = [line for line in say("list", file).stdout.splitlines() if line.startswith("bank ")]
+    assert [line.partition("fetched")[2].strip() for line in lines] == ["acknowledged by jo", "accepted by jo"]
