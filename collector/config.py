@@ -1,6 +1,6 @@
 """`collector.toml`: every key checked, each complaint at file, line and column."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -257,9 +257,6 @@ class Collector(Strict):
         return self.data / "keys"
 
 
-_TABLES: dict[str, type[BaseModel]] = {"mqtt": Mqtt, "pki": Pki, "gateways": Gateways}
-
-
 def load(path: Path) -> Collector:
     """Return the configuration.
 
@@ -267,11 +264,15 @@ def load(path: Path) -> Collector:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
     found = places.document(path, tomlkit.parse, f"`wattseal collector init {path}` writes one to start from")
-    return found.checked(Collector.model_validate, _known)
+    return found.checked(
+        Collector.model_validate,
+        keys_in(Collector, mqtt=Mqtt, pki=Pki, gateways=Gateways, gate=Gate, schedule=Schedule, target=Target),
+    )
 
 
-def _known(path: Keys) -> Sequence[str]:
-    return keys_of(_TABLES.get(str(path[0]), Collector) if path else Collector)
+def keys_in(root: type[BaseModel], **tables: type[BaseModel]) -> Callable[[Keys], Sequence[str]]:
+    """Return what gives the keys that may stand at a place of a file: of its top level, or of one of its tables."""
+    return lambda path: keys_of(tables.get(str(path[0]), root) if path else root)
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:

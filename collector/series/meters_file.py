@@ -1,17 +1,15 @@
 """`meters.toml`: which agents speak for a meter, and since when; loaded into the log as one signed record."""
 
-from collections.abc import Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Literal
 
 import tomlkit
-from pydantic import BaseModel, Field, field_validator
+from pydantic import Field, field_validator
 
-from collector.config import Id, Moment, Strict, keys_of
+from collector.config import Id, Moment, Strict, keys_in
 from shared import places
 from shared.errors import ConfigError
-from shared.places import Path as Keys
 
 Entry = tuple[str, str, tuple[str, ...], int]  # site, meter, agents with the preferred first, from [UTC s]
 
@@ -46,7 +44,7 @@ def load(path: Path) -> list[Entry]:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
     document = places.document(path, tomlkit.parse, "write it as config/meters.toml shows")
-    file = document.checked(MetersFile.model_validate, _known)
+    file = document.checked(MetersFile.model_validate, keys_in(MetersFile, meter=MeterEntry))
     seen: dict[tuple[str, str, int], int] = {}
     complaints, found = [], []
     for at, entry in enumerate(file.meter):
@@ -58,8 +56,3 @@ def load(path: Path) -> list[Entry]:
     if complaints:
         raise ConfigError("\n".join(complaints))
     return sorted(found)
-
-
-def _known(path: Keys) -> Sequence[str]:
-    model: type[BaseModel] = MeterEntry if path and path[0] == "meter" else MetersFile
-    return keys_of(model)

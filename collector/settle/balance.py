@@ -93,16 +93,19 @@ def _figure(
     return Figure(name, value, off, grade, len(whole), count - len(whole))
 
 
-class _Spread:
-    """How far points may be off, from the channels behind them."""
+Error = tuple[Fraction, Fraction] | None  # by root of squares and at worst [counts]; None: not known
 
-    def __init__(self, parts: Sequence[tuple[Mapping[str, Coefficients | None], Mapping[str, "_Energy"]]]) -> None:
+
+class _Spread:
+    """How far points may be off, from the channels behind them, over the parts of a period."""
+
+    def __init__(self, parts: Sequence[tuple[Mapping[str, Coefficients | None], Mapping[str, Error]]]) -> None:
         self._parts = parts
 
     def of(self, points: Mapping[str, int]) -> Off | None:
-        """Return how far a signed sum of points may be off."""
-        found: dict[str, tuple[Fraction, tuple[Fraction, Fraction] | None]] = {}
-        for number, (formulas, energies) in enumerate(self._parts):
+        """Return how far a signed sum of points may be off: a channel errs the same way in all parts."""
+        found: dict[str, Error] = {}
+        for formulas, errs in self._parts:
             factors: dict[str, Fraction] = {}
             for point, sign in points.items():
                 formula = formulas.get(point)
@@ -110,28 +113,16 @@ class _Spread:
                     return None
                 for ref, factor in formula.items():
                     factors[ref] = factors.get(ref, Fraction(0)) + sign * factor
-            found |= {f"{ref} {number}": (factor, energies[ref].off) for ref, factor in factors.items() if factor}
-        return together(found) if len(self._parts) < 2 else _added(found)
+            for ref, factor in factors.items():
+                if factor:
+                    found[ref] = _more(found.get(ref, (Fraction(0), Fraction(0))), errs[ref], abs(factor))
+        return together({ref: (Fraction(1), error) for ref, error in found.items()})
 
 
-def _added(found: Mapping[str, tuple[Fraction, tuple[Fraction, Fraction] | None]]) -> Off | None:
-    """Return how far a sum over parts of a period may be off: a meter errs the same way in all of them."""
-    meters: dict[str, tuple[Fraction, tuple[Fraction, Fraction] | None]] = {}
-    for key, (factor, error) in found.items():
-        ref = key.partition(" ")[0]
-        before = meters.get(ref, (Fraction(1), (Fraction(0), Fraction(0))))[1]
-        sums = None if error is None or before is None else tuple(
-            one + abs(factor) * other for one, other in zip(before, error, strict=True)
-        )  # fmt: skip
-        meters[ref] = Fraction(1), None if sums is None else (sums[0], sums[1])
-    return together(meters)
-
-
-@dataclass(frozen=True, slots=True)
-class _Energy:
-    """How far a channel's energy of a span may be off."""
-
-    off: tuple[Fraction, Fraction] | None
+def _more(before: Error, error: Error, factor: Fraction) -> Error:
+    if before is None or error is None:
+        return None
+    return before[0] + factor * error[0], before[1] + factor * error[1]
 
 
 def _spread(
@@ -143,8 +134,8 @@ def _spread(
         formulas = {name: _channels(name, force) for name in force}
         refs = {ref for found in formulas.values() if found is not None for ref in found}
         channels = sources.channels(connection, refs, range(first, stop), made.position)
-        energies = {ref: _Energy(_error(channels.get(ref), accuracies.get(ref.partition(".")[0]))) for ref in refs}
-        parts.append((formulas, energies))
+        errs = {ref: _error(channels.get(ref), accuracies.get(ref.partition(".")[0])) for ref in refs}
+        parts.append((formulas, errs))
     return _Spread(parts)
 
 
@@ -163,7 +154,7 @@ def _channels(name: str, force: Mapping[str, PointVersion]) -> Coefficients | No
     return found
 
 
-def _error(grids: Mapping[int, Channel] | None, accuracy: Accuracy | None) -> tuple[Fraction, Fraction] | None:
+def _error(grids: Mapping[int, Channel] | None, accuracy: Accuracy | None) -> Error:
     if not grids or accuracy is None:
         return None
     channel = grids[min(grids)]

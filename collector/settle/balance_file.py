@@ -1,16 +1,14 @@
 """`balance.toml`: which points are sources and uses of a site, and how accurate its meters are."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tomlkit
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from collector.config import Id, Strict, keys_of
+from collector.config import Id, Strict, keys_in
 from collector.settle.uncertainty import Accuracy
 from shared import places
-from shared.places import Path as Keys
 
 _KILO = 10**6  # counts in a kilo-unit
 
@@ -65,9 +63,4 @@ def load(path: Path) -> BalanceFile:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
     found = places.document(path, tomlkit.parse, "write it as config/balance.toml shows")
-    return found.checked(BalanceFile.model_validate, _known)
-
-
-def _known(path: Keys) -> Sequence[str]:
-    tables: dict[str, type[BaseModel]] = {"balance": Sides, "meter": MeterEntry}
-    return keys_of(tables.get(str(path[0]), BalanceFile) if path else BalanceFile)
+    return found.checked(BalanceFile.model_validate, keys_in(BalanceFile, balance=Sides, meter=MeterEntry))

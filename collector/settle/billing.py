@@ -12,7 +12,7 @@ from collector.settle.determine.profile import HOUR, Contract, Determinant, Prof
 from collector.settle.determine.tariff import periods
 from collector.settle.plainly import amount
 from collector.settle.plainly import named as unit_of
-from collector.settle.terms_file import Terms, share
+from collector.settle.terms_file import Terms
 from collector.vee.series import HAS_VALUE
 from shared.errors import ConfigError
 from shared.release import Row, instant
@@ -63,7 +63,7 @@ def _contract(terms: Terms, timezone: str, earlier: Callable[[str], Sequence[Row
     name = f"{_HISTORY}{window}"
     return Contract(
         capacity=None if said.capacity_kw is None else said.capacity_kw * _KILO,
-        least=share(said.least), ratchet=share(said.ratchet), power_factor=share(said.power_factor),
+        least=Fraction(said.least), ratchet=Fraction(said.ratchet), power_factor=Fraction(said.power_factor),
         history=[determinants(one, [name])[name] for one in before] if window else [],
         quantity=None if said.take_kwh is None else said.take_kwh * _KILO,
     )  # fmt: skip

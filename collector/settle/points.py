@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import tomlkit
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from collector.config import Id, Market, Moment, Strict, keys_of
+from collector.config import Id, Market, Moment, Strict, keys_in
 from collector.settle.allocations import AllocationEntry, divides, left
 from collector.settle.evaluation import evaluation_order
 from shared import losses, master, places
@@ -19,7 +19,6 @@ from shared.formula import Formula, parse
 from shared.losses import Losses
 from shared.master import PointVersion, in_force, names_of
 from shared.places import Document
-from shared.places import Path as Keys
 from shared.quantity import QUANTITIES
 from shared.release import instant
 
@@ -72,7 +71,9 @@ def load(path: Path) -> list[PointVersion]:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
     document = places.document(path, tomlkit.parse, "write it as config/points.toml shows")
-    file = document.checked(PointsFile.model_validate, _known)
+    file = document.checked(
+        PointsFile.model_validate, keys_in(PointsFile, point=PointEntry, allocation=AllocationEntry)
+    )
     complaints: list[str] = []
     made = [_version(document, at, entry, complaints) for at, entry in enumerate(file.point)]
     owners = {entry.id: "a [[point]]" for entry in file.point}
@@ -99,11 +100,6 @@ def _taken(shares: Sequence[PointVersion], allocation: str, owners: dict[str, st
         owner = owners.setdefault(name, f"allocation {allocation!r}")
         if owner != f"allocation {allocation!r}":
             raise ConfigError(f"its point {name!r} is {owner} already; give one of them another id")
-
-
-def _known(path: Keys) -> Sequence[str]:
-    tables: dict[str, type[BaseModel]] = {"point": PointEntry, "allocation": AllocationEntry}
-    return keys_of(tables.get(str(path[0]), PointsFile) if path else PointsFile)
 
 
 def _version(document: Document, at: int, entry: PointEntry, complaints: list[str]) -> PointVersion | None:

@@ -1,18 +1,15 @@
 """`terms.toml`: what a contract bills by, as the person who settles it writes it down."""
 
-from collections.abc import Sequence
 from datetime import date, time
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tomlkit
-from pydantic import BaseModel, Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
-from collector.config import Id, Moment, Strict, keys_of
+from collector.config import Id, Moment, Strict, keys_in
 from collector.settle.determine.tariff import ALL_DAYS, WEEKEND, WORKDAYS, Period
 from shared import places
-from shared.places import Path as Keys
 
 Share = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,9})?$")]
 _DAYS = {"all": ALL_DAYS, "workdays": WORKDAYS, "weekend": WEEKEND}
@@ -79,14 +76,4 @@ def load(path: Path) -> Terms:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
     found = places.document(path, tomlkit.parse, "config/terms.toml is a sample to start from")
-    return found.checked(Terms.model_validate, _known)
-
-
-def _known(path: Keys) -> Sequence[str]:
-    tables: dict[str, type[BaseModel]] = {"contract": Contract, "period": PeriodEntry}
-    return keys_of(tables.get(str(path[0]), Terms) if path else Terms)
-
-
-def share(text: str) -> Fraction:
-    """Return a decimal text as it is meant."""
-    return Fraction(text)
+    return found.checked(Terms.model_validate, keys_in(Terms, contract=Contract, period=PeriodEntry))

@@ -67,6 +67,11 @@ def test_init_writes_a_file_that_checks_and_a_key_that_it_never_replaces(tmp_pat
 
 
 WRONG = {
+    "an unknown key of a target": (
+        "embedded = true\n",
+        'embedded = true\n[[target]]\nid = "a"\nkind = "pull"\nformatts = ["csv"]\n',
+        "unknown key 'formatts'; did you mean 'formats'?",
+    ),
     "an unknown key": (
         'id = "central"',
         'id = "central"\nstorre = "x"',

@@ -1,18 +1,17 @@
 """`outside.toml`: how the CSV file of a utility or market is read; which column says what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tomlkit
-from pydantic import BaseModel, Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
-from collector.config import Strict, keys_of
+from collector.config import Strict, keys_in
 from shared import places
 from shared.errors import ConfigError
-from shared.places import Path as Keys
 from shared.quantity import QUANTITIES, UNITS
 from shared.status import Status
 
@@ -95,7 +94,7 @@ def load(path: Path) -> CsvMapping:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
     document = places.document(path, tomlkit.parse, "write it as config/outside.toml shows")
-    file = document.checked(MappingFile.model_validate, _known)
+    file = document.checked(MappingFile.model_validate, keys_in(MappingFile, value=ValueEntry))
     complaints = [
         f"{document.place(('value', at, key))}: {text}"
         for at, entry in enumerate(file.value)
@@ -146,8 +145,3 @@ def told(mapping: CsvMapping) -> dict[str, Any]:
         "value": [{"column": one.name, "quantity": one.quantity, "unit": one.unit, "power": one.power,
                    "quality": one.quality} for one in mapping.columns],
     }  # fmt: skip
-
-
-def _known(path: Keys) -> Sequence[str]:
-    model: type[BaseModel] = ValueEntry if path and path[0] == "value" else MappingFile
-    return keys_of(model)

@@ -11,6 +11,7 @@ from fractions import Fraction
 from itertools import groupby
 
 from collector.settle.formats import quality
+from collector.settle.formats.amounts import PER_KILO, decimal
 from collector.settle.formats.handed import Handed, ended, named, place, refuse_any
 from collector.settle.formats.nem12_check import check
 from collector.settle.rounding import carry_round
@@ -20,7 +21,6 @@ NEM_TIME = timezone(timedelta(hours=10))
 DAY = 86_400
 LENGTHS = (300, 900, 1800)
 _UNITS = {"mWh": "kWh", "mvarh": "kVArh", "mVAh": "kVAh"}
-_PER_UNIT = 10**6  # counts per kWh
 _LEAST, _MOST = 3, 4  # decimals (Appendix B: k 15.4)
 
 
@@ -94,9 +94,9 @@ def _stream(handed: Handed, point: str, rows: Sequence[Row]) -> str:
 
 
 def _day(rows: Sequence[Row], handed: Handed) -> Iterator[str]:
-    values = [Fraction(row.value or 0, _PER_UNIT) for row in rows]
+    values = [Fraction(row.value or 0, PER_KILO) for row in rows]
     places = max(_LEAST, min(_MOST, max(_places(value) for value in values)))
-    shown = [_decimal(count or 0, places) for count in carry_round(values, places)]
+    shown = [decimal(count or 0, places) for count in carry_round(values, places)]
     words = [_words(row, final=handed.kind != "preliminary") for row in rows]
     runs = _runs(words)
     (flag, reason) = runs[0][2] if len(runs) == 1 else ("V", "")
@@ -109,10 +109,6 @@ def _day(rows: Sequence[Row], handed: Handed) -> Iterator[str]:
 def _places(value: Fraction) -> int:
     """Return how many decimals say a value exactly, at most one more than may be written."""
     return next((places for places in range(_MOST + 1) if not (value * 10**places).denominator - 1), _MOST + 1)
-
-
-def _decimal(count: int, places: int) -> str:
-    return f"{count // 10**places}.{count % 10**places:0{places}d}"
 
 
 def _words(row: Row, *, final: bool) -> tuple[str, str]:
