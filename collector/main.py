@@ -6,6 +6,7 @@ broker -inlet-> ledger (durable) -> receipt; ledger -> series -> validated versi
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from collector import metrics
@@ -28,6 +29,7 @@ events = Events(__name__)
 _LOOK_EVERY = 30.0  # for gateways that have fallen silent [s]
 _SCHEDULE_EVERY = 60.0  # [s]
 _DELIVER_EVERY = 5.0  # [s]
+_LEAVE_AFTER = 5.0  # for a delivery into a folder whose machine does not answer: nothing can cut it [s]
 _QUIET_EVERY = 60.0  # for points and gateways that are quiet so long that it is a finding [s]
 
 
@@ -44,8 +46,7 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         work = Worker("vee", lambda: catch_up(parts.store, parts.log, parts.clock), config.vee_every_s)
         watch = Worker("silence", _watch(parts), _LOOK_EVERY)
         quiet = Worker("quiet", Quiet(parts.store, parts.log, parts.clock).look, _QUIET_EVERY)
-        handing = Worker("deliver", _deliveries(parts), _DELIVER_EVERY) if config.target else None
-        carrying = stack.enter_context(handing.running()) if handing and "deliver" in parts_on else None
+        carrying = stack.enter_context(_deliveries(parts)) if config.target and "deliver" in parts_on else []
         by_calendar = Worker("schedule", _scheduled(parts), _SCHEDULE_EVERY) if config.schedule else None
         making = stack.enter_context(by_calendar.running()) if by_calendar and "vee" in parts_on else None
         watching = stack.enter_context(watch.running()) if "inlet" in parts_on else None
@@ -55,7 +56,7 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         counters = taking.counters if taking is not None else None
         door = stack.enter_context(_door(parts, counters)) if "api" in parts_on else None
         stack.enter_context(_broker_files(parts))
-        running = [one for one in (taking, judging, listening, making, carrying, watching, door) if one is not None]
+        running = [one for one in (taking, judging, listening, making, *carrying, watching, door) if one is not None]
 
         def faults() -> BaseException | None:
             return next((one.fault for one in running if one.fault is not None), None)
@@ -73,11 +74,20 @@ def _scheduled(parts: Parts) -> Callable[[], object]:
     return Scheduled(parts.store, parts.log, parts.clock, parts.signer, parts.config).look
 
 
-def _deliveries(parts: Parts) -> Callable[[], object]:
-    """Return what hands over releases; where no target is named, nothing of it is loaded."""
+@contextlib.contextmanager
+def _deliveries(parts: Parts) -> Iterator[list[Worker]]:
+    """Give what hands over releases: a thread for each target, and at the end nobody waits for another's machine."""
     from collector.deliver.deliver import Deliveries, carriers  # few need what it brings
 
-    return Deliveries(parts.store, parts.log, parts.clock, parts.config, carriers(parts.config)).round
+    handing = Deliveries(parts.store, parts.log, parts.clock, parts.config, carriers(parts.config))
+    workers = [
+        Worker(f"deliver-{one.id}", partial(handing.turn, one), _DELIVER_EVERY, leave_after=_LEAVE_AFTER)
+        for one in handing.targets
+    ]
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(one.running()) for one in workers]
+        stack.callback(handing.cut)  # before any of them is waited for
+        yield running
 
 
 def _watch(parts: Parts) -> Callable[[], None]:

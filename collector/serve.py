@@ -108,11 +108,20 @@ def inlet(parts: Parts) -> Iterator[Inlet]:
 
 
 class Worker:
-    """Calls something again and again in a thread of its own, until it is stopped."""
+    """Calls something again and again in a thread of its own, until it is stopped.
 
-    def __init__(self, name: str, work: Callable[[], object], every: float) -> None:
+    Args:
+        name: Of the thread.
+        work: What is called.
+        every: How long it rests between two calls. [s]
+        leave_after: How long the end waits for a call that is under way; None: until it is done. [s]
+    """
+
+    def __init__(
+        self, name: str, work: Callable[[], object], every: float, *, leave_after: float | None = None
+    ) -> None:
         self.fault: BaseException | None = None
-        self._work, self._every = work, every
+        self._work, self._every, self._leave_after = work, every, leave_after
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -142,7 +151,9 @@ class Worker:
             yield self
         finally:
             self._stopping.set()
-            self._thread.join()
+            self._thread.join(self._leave_after)
+            if self._thread.is_alive():
+                log.warning("worker_left", worker=self._thread.name)
 
 
 async def api(app: FastAPI, sock: socket.socket, faults: Callable[[], BaseException | None]) -> None:

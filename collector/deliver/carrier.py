@@ -32,6 +32,11 @@ class Carrier(Protocol):
 
         Raises:
             NotTaken: it did not arrive, or nobody knows.
+            Stopping: it was cut.
             ConfigError: the target's settings cannot work.
         """
+        ...
+
+    def cut(self) -> None:
+        """End what is under way, whatever thread carries it; from then on nothing is carried."""
         ...

@@ -1,15 +1,19 @@
-"""One round of delivery: what has happened is put on its way, and what is due is handed over.
+"""The turn of a target: what has happened is put on its way, and what is due is handed over.
 
-Rules of this file: no transaction is open while another machine is spoken to; a program that dies after the other side
-took a parcel sends the same bytes under the same key again.
+Rules of this file: each target has its turn in a thread of its own, so that none waits for another's machine; no
+transaction is open while another machine is spoken to; a program that dies after the other side took a parcel sends the
+same bytes under the same key again.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Connection
 
 from collector.config import Collector, Target
 from collector.deliver import outbox
+from collector.deliver.calls import Stopping
 from collector.deliver.carrier import Carrier, NotTaken
 from collector.deliver.drop import Drop
 from collector.deliver.outbox import Waiting
@@ -45,23 +49,40 @@ class Deliveries:
 
     def __init__(self, store: Store, log: Log, clock: Clock, config: Collector, by: Mapping[str, Carrier]) -> None:
         self._store, self._log, self._clock, self._carriers = store, log, clock, by
+        self._packing = threading.Lock()  # a parcel takes CPU, memory and a connection to make: one at a time
         self.refused: list[tuple[str, str, str]] = []  # of the last round: target, release, why it was not taken
-        self._targets: Sequence[Target] = [merged(config, one) for one in config.target if one.kind != "pull"]
+        self.targets: Sequence[Target] = [merged(config, one) for one in config.target if one.kind != "pull"]
 
     def round(self) -> int:
-        """Return how many parcels were taken; each target gets all that is due, until one is not taken."""
-        taken = 0
+        """Give each target one turn, all at the same time; return how many parcels were taken."""
         self.refused.clear()
-        for target in self._targets:
-            with self._store.write() as connection:
-                outbox.plan(connection, target, self._clock.wall())
-            while self._next(target):
-                taken += 1
+        with ThreadPoolExecutor(max(1, len(self.targets)), "deliver") as pool:
+            try:
+                taken = sum(pool.map(self.turn, self.targets))
+            except BaseException:  # above all an interrupt: the others are not waited for
+                self.cut()
+                raise
+        order = [one.id for one in self.targets]
+        self.refused.sort(key=lambda one: order.index(one[0]))
         return taken
+
+    def turn(self, target: Target) -> int:
+        """Hand over to a target all that is due, until something is not taken; return how many parcels were taken."""
+        with self._store.write() as connection:
+            outbox.plan(connection, target, self._clock.wall())
+        taken = 0
+        while self._next(target):
+            taken += 1
+        return taken
+
+    def cut(self) -> None:
+        """End what is under way to any target; it is due again, and no turn hands over anything any more."""
+        for one in self._carriers.values():
+            one.cut()
 
     def _next(self, target: Target) -> bool:
         """Return whether a parcel was taken."""
-        with self._store.read() as connection:
+        with self._packing, self._store.read() as connection:
             one = outbox.first(connection, target)
             if one is None or not one.due(self._clock.wall()):
                 return False
@@ -70,6 +91,8 @@ class Deliveries:
             return self._given_up(target, one, f"{packed}")
         try:
             said = self._carriers[target.kind].carry(target, packed, self._clock.wall())
+        except Stopping:
+            return False
         except NotTaken as error:
             return self._given_up(target, one, f"{error}") if error.for_good else self._failed(target, one, error)
         except ConfigError as error:

@@ -29,6 +29,9 @@ class Drop:
             raise NotTaken(f"{place}: {error.strerror}") from error
         return f"{place}"
 
+    def cut(self) -> None:
+        """Do nothing: a file system is not waited for by us, and what is half there has another name."""
+
 
 def _write(folder: Path, place: Path, parcel: Parcel) -> None:
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,27 +1,36 @@
 """A folder on another machine, by SFTP: the host is known by its key, we are known by ours, no password."""
 
-import asyncio
+from collections.abc import Callable
 
 import asyncssh
 
 from collector.config import Target
+from collector.deliver.calls import Calls
 from collector.deliver.carrier import NotTaken, patience
 from collector.deliver.parcel import Parcel
 from shared.errors import ConfigError
 
 
 class Sftp:
-    """Puts parcels into a folder of another machine."""
+    """Puts parcels into a folder of another machine.
+
+    Args:
+        within: Gives how long one may take. [s]
+    """
+
+    def __init__(self, within: Callable[[Parcel], float] = patience) -> None:
+        self._within, self._calls = within, Calls()
 
     def carry(self, target: Target, parcel: Parcel, now: int) -> str:  # noqa: ARG002 - the form of a carrier
         """Write a parcel; one that stands there already is left as it is.
 
         Raises:
             NotTaken: it cannot be reached or written, or is not the machine that it was.
+            Stopping: it was cut.
             ConfigError: a key file cannot be used.
         """
         try:
-            return asyncio.run(asyncio.wait_for(_carried(target, parcel), patience(parcel)))
+            return self._calls.run(_carried(target, parcel), self._within(parcel))
         except (asyncssh.KeyImportError, FileNotFoundError, PermissionError) as error:
             raise ConfigError(f"target {target.id}: key_file or known_hosts_file: {error}") from error
         except asyncssh.HostKeyNotVerifiable as error:
@@ -29,7 +38,11 @@ class Sftp:
                 f"{target.host}: its key is not in known_hosts_file; ask its owner whether it was changed"
             ) from error
         except (OSError, asyncssh.Error) as error:
-            raise NotTaken(f"{target.host}: {error or type(error).__name__}") from error
+            raise NotTaken(f"{target.host}: {f'{error}' or type(error).__name__}") from error
+
+    def cut(self) -> None:
+        """End the sessions that are under way."""
+        self._calls.cut()
 
 
 async def _carried(target: Target, parcel: Parcel) -> str:
@@ -41,13 +54,23 @@ async def _carried(target: Target, parcel: Parcel) -> str:
         ) as connection,
         connection.start_sftp_client() as remote,
     ):  # fmt: skip
-        if not await remote.exists(place):
-            part = f"{place}.part"
-            if await remote.exists(part):
-                await remote.rmtree(part)
-            await remote.makedirs(part)
-            for file in parcel.files:
-                async with remote.open(f"{part}/{file.name}", "wb") as handle:
-                    await handle.write(file.content)
-            await remote.rename(part, place)
+        try:
+            await _written(remote, place, parcel)
+        except BaseException:  # above all when it was cut: closing a session in order waits for the other side
+            connection.abort()
+            raise
     return place
+
+
+async def _written(remote: asyncssh.SFTPClient, place: str, parcel: Parcel) -> None:
+    if await remote.exists(place):
+        return
+    part = f"{place}.part"
+    if await remote.exists(part):
+        await remote.rmtree(part)
+    await remote.makedirs(part)
+    for file in parcel.files:
+        handle = await remote.open(f"{part}/{file.name}", "wb")
+        await handle.write(file.content)
+        await handle.close()  # not by `async with`: whoever is cut would wait for the answer to it
+    await remote.rename(part, place)

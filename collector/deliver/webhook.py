@@ -5,7 +5,6 @@ identity, time of the attempt and the exact bytes; only an answer of 2xx means t
 is read, as it came, and within a time: a receiver that never ends it holds up nobody.
 """
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from collector.config import Target
+from collector.deliver.calls import Calls
 from collector.deliver.carrier import NotTaken, patience
 from collector.deliver.parcel import Parcel
 from collector.intake.authentic import printable
@@ -67,13 +67,14 @@ class Webhook:
     """
 
     def __init__(self, within: Callable[[Parcel], float] = patience) -> None:
-        self._within = within
+        self._within, self._calls = within, Calls()
 
     def carry(self, target: Target, parcel: Parcel, now: int) -> str:
         """Hand over a parcel; return what was answered. [UTC us]
 
         Raises:
             NotTaken: no answer, or another than 2xx.
+            Stopping: it was cut.
             ConfigError: the secret cannot be read, or a file is too large.
         """
         body = parcel.event(target.inline_bytes, target.fetch_url)
@@ -84,7 +85,7 @@ class Webhook:
             "webhook-signature": signature(secret(target), parcel.key, seconds, body),
         }  # fmt: skip
         try:
-            answer, said = asyncio.run(asyncio.wait_for(_posted(target.url or "", body, headers), self._within(parcel)))
+            answer, said = self._calls.run(_posted(target.url or "", body, headers), self._within(parcel))
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
             raise NotTaken(f"{_host(target)}: {f'{error}' or type(error).__name__}") from error
         if not answer.is_success:
@@ -94,6 +95,10 @@ class Webhook:
                 for_good=answer.status_code == _GONE,
             )
         return said
+
+    def cut(self) -> None:
+        """End the requests that are under way."""
+        self._calls.cut()
 
 
 async def _posted(url: str, body: bytes, headers: dict[str, str]) -> tuple[httpx.Response, str]:

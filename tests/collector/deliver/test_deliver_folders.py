@@ -20,22 +20,19 @@ HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
 class SftpHost:
     """A real SFTP server in a thread of its own, over a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._loop, self._ready = folder, asyncio.new_event_loop(), threading.Event()
-        self.thread = threading.Thread(target=self._run)
+    def __init__(self, folder: Path, kind: type[asyncssh.SFTPServer] = asyncssh.SFTPServer) -> None:
+        self.folder, self._ready = folder, threading.Event()
+        self._kind = kind
+        self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self.thread.start()
         self._ready.wait(10)
 
-    def _run(self) -> None:
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
-
     async def _serve(self) -> None:
         authorised = asyncssh.import_authorized_keys(KEY.export_public_key().decode())
-        self._stop = asyncio.Event()
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncssh.listen(
             "127.0.0.1", 0, server_host_keys=[HOST_KEY], authorized_client_keys=authorised,
-            sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(self.folder).encode()),
+            sftp_factory=lambda channel: self._kind(channel, chroot=str(self.folder).encode()),
         )  # fmt: skip
         async with server:
             self.port = server.get_port()
