@@ -7,6 +7,7 @@ from collector.commands.backup import backup, restore
 from collector.commands.base import check, import_file, init, serve
 from collector.commands.calendar import calendar
 from collector.commands.deliver import deliver
+from collector.commands.keys import keys
 from collector.commands.ledger import ledger
 from collector.commands.meters import meters
 from collector.commands.outside import outside
@@ -23,7 +24,7 @@ def collector() -> None:
 
 
 for command in (
-    init, check, serve, import_file, backup, restore, rotate, agents, meters, rules, calendar,
+    init, check, serve, import_file, backup, restore, rotate, keys, agents, meters, rules, calendar,
     points, outside, vee, release, deliver, ledger,
 ):  # fmt: skip
     collector.add_command(command)

@@ -38,11 +38,20 @@ def document(path: Any, parse: Callable[[str], Any], start: str) -> "Document": 
         raise ConfigError(f"{path}: no such file; {start}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return of_toml(path.name, source, parse)
+
+
+def of_toml(name: str, source: str, parse: Callable[[str], Any]) -> "Document":
+    """Return a TOML text with its places, as `document` does with a file.
+
+    Raises:
+        ConfigError: it is not TOML.
+    """
     try:
         members = tomllib.loads(source)
     except ValueError as error:
-        raise ConfigError(_not_toml(path.name, source, parse, error)) from error
-    return Document(path.name, source, members, parse)
+        raise ConfigError(_not_toml(name, source, parse, error)) from error
+    return Document(name, source, members, parse)
 
 
 def _not_toml(name: str, source: str, parse: Callable[[str], Any], refused: ValueError) -> str:
@@ -66,15 +75,18 @@ def _some(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A TOML file that was read, with the parser that keeps its layout."""
+    """A TOML file that was read, with the parser that keeps its layout; or JSON, which has no lines."""
 
     name: str
     source: str
     members: Mapping[str, Any]
-    parse: Callable[[str], Any]  # tomlkit.parse: has `unwrap`, `as_string`; called for complaints only
+    #: tomlkit.parse: has `unwrap`, `as_string`; called for complaints only. None: JSON, with pointers for places.
+    parse: Callable[[str], Any] | None
 
     def place(self, path: Path, *, key: bool = False) -> str:
         """Return `file:line:column` of a value, or of its key, or of the nearest table that is there."""
+        if self.parse is None:
+            return f"{self.name}/{'/'.join(map(str, path))}"
         for depth in range(len(path), 0, -1):
             offset = self._offset(path[:depth], key=key or depth < len(path))
             if offset is not None:
@@ -84,8 +96,8 @@ class Document:
 
     def _offset(self, path: Path, *, key: bool) -> int | None:
         """Return where a value begins, or the line of its key or header; None if it is not in the file."""
-        copy = self.parse(self.source)
-        if copy.as_string() != self.source:
+        copy = self.parse(self.source) if self.parse is not None else None
+        if copy is None or copy.as_string() != self.source:
             return None
         try:
             parent = copy

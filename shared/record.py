@@ -10,7 +10,7 @@ from shared.keys import Signer, Verifier, from_jwk
 KEYS = ("v", "collector", "log", "kind", "time", "by", "body")
 KINDS = (
     "enrolment", "approval", "revocation", "adoption", "meters", "factor", "points", "rules", "calendar", "vee", "edit",
-    "release", "restore", "retention", "outside",
+    "release", "restore", "retention", "outside", "access",
 )  # fmt: skip
 ENROLMENT = ("agent", "site", "key", "assurance", "collector_key", "next_collector_key")
 

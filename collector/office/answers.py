@@ -13,6 +13,7 @@ from shared.release import instant
 from shared.strictjson import SAFE
 
 JSON, CSV, NDJSON, JOSE = "application/json", "text/csv", "application/x-ndjson", "application/jose"
+TOML = "application/toml"
 FOREVER = "private, max-age=31536000, immutable"
 REVALIDATE = "private, no-cache"
 

@@ -8,6 +8,8 @@ from collector.office.problems import problem
 
 #: Longest body of a request; a batch is at most 262,144 bytes. [bytes]
 LIMIT = 300_000
+#: What may be longer: master data of a large site.
+LIMITS = {"/v1/points": 16_000_000}
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
@@ -34,23 +36,24 @@ class Border:
             await self.app(scope, receive, send)
             return
         try:
-            body = await _body(Headers(scope=scope), receive)
+            limit = LIMITS.get(scope["path"], LIMIT)
+            body = await _body(Headers(scope=scope), receive, limit)
         except ClientDisconnect:
             return  # half a batch is none: nobody is there to be answered
         if body is None:
-            await problem(413, f"a request may have {LIMIT} bytes", reason="oversize")(scope, receive, _dressed(send))
+            await problem(413, f"a request may have {limit} bytes", reason="oversize")(scope, receive, _dressed(send))
             return
         await self.app(scope, _again(body, receive), _dressed(send))
 
 
-async def _body(headers: Headers, receive: Receive) -> bytes | None:
-    """Return the whole body, None where it is longer than the limit.
+async def _body(headers: Headers, receive: Receive, limit: int) -> bytes | None:
+    """Return the whole body, None where it is longer than the limit. [bytes]
 
     Raises:
         ClientDisconnect: the sender left before its end.
     """
     announced = headers.get("content-length", "0")
-    if not announced.isdecimal() or int(announced) > LIMIT:
+    if not announced.isdecimal() or int(announced) > limit:
         return None
     body, more = bytearray(), True
     while more:
@@ -59,7 +62,7 @@ async def _body(headers: Headers, receive: Receive) -> bytes | None:
             raise ClientDisconnect
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > LIMIT:
+        if len(body) > limit:
             return None
     return bytes(body)
 

@@ -1,11 +1,11 @@
 """`points.toml`: what is settled, as dated formulas; loaded into the log as one signed record."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import tomlkit
 from pydantic import Field, field_validator, model_validator
@@ -13,8 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from collector.config import Id, Market, Moment, Strict, keys_in
 from collector.settle.allocations import AllocationEntry, divides, left
 from collector.settle.evaluation import evaluation_order
-from shared import losses, master, places
-from shared.errors import ConfigError
+from shared import losses, master, places, strictjson
+from shared.errors import ConfigError, Malformed
 from shared.formula import Formula, parse
 from shared.losses import Losses
 from shared.master import PointVersion, in_force, names_of
@@ -70,10 +70,37 @@ def load(path: Path) -> list[PointVersion]:
     Raises:
         ConfigError: one or more lines, each `file:line:column: what, and what to do`.
     """
-    document = places.document(path, tomlkit.parse, "write it as config/points.toml shows")
-    file = document.checked(
-        PointsFile.model_validate, keys_in(PointsFile, point=PointEntry, allocation=AllocationEntry)
+    return _read(
+        places.document(path, tomlkit.parse, "write it as config/points.toml shows"), PointsFile.model_validate
     )
+
+
+def of_toml(text: str) -> list[PointVersion]:
+    """Return the points of a text written as the file is.
+
+    Raises:
+        ConfigError: one or more lines, each `points.toml:line:column: what, and what to do`.
+    """
+    return _read(places.of_toml("points.toml", text, tomlkit.parse), PointsFile.model_validate)
+
+
+def of_json(text: str) -> list[PointVersion]:
+    """Return the points of JSON with the members of the file; times are texts.
+
+    Raises:
+        ConfigError: one or more lines, each `/point/0/formula: what, and what to do`.
+    """
+    try:
+        members = strictjson.loads(text.encode())
+    except Malformed as error:
+        raise ConfigError(f"not JSON: {error}") from error
+    if not isinstance(members, dict):
+        raise ConfigError("not the members of a points file: write an object with schema and point")
+    return _read(Document("", text, members, None), lambda _: PointsFile.model_validate_json(text))
+
+
+def _read(document: Document, validate: Callable[[Any], PointsFile]) -> list[PointVersion]:
+    file = document.checked(validate, keys_in(PointsFile, point=PointEntry, allocation=AllocationEntry))
     complaints: list[str] = []
     made = [_version(document, at, entry, complaints) for at, entry in enumerate(file.point)]
     owners = {entry.id: "a [[point]]" for entry in file.point}
@@ -88,7 +115,7 @@ def load(path: Path) -> list[PointVersion]:
         raise ConfigError("\n".join(complaints))
     ended = left(file.allocation, [one for one in made if one is not None])
     found = sorted(ended, key=lambda one: (one.id, one.since))
-    _doubles(found, path)
+    _doubles(found)
     _whole_rows(found)
     _circles(found)
     return found
@@ -104,7 +131,7 @@ def _taken(shares: Sequence[PointVersion], allocation: str, owners: dict[str, st
 
 def _version(document: Document, at: int, entry: PointEntry, complaints: list[str]) -> PointVersion | None:
     try:
-        quantity = entry.quantity or _quantity(parse(entry.formula))
+        quantity = entry.quantity or quantity_of(parse(entry.formula))
         if quantity not in QUANTITIES:
             raise ConfigError(f"no quantity {quantity!r}")
         lost = None if entry.losses is None else _losses(entry, quantity)
@@ -142,8 +169,12 @@ def _losses(entry: PointEntry, quantity: str) -> Losses:
     return found
 
 
-def _quantity(formula: Formula) -> str:
-    """Return what a formula gives: its one quantity if all terms agree and add, else the net of active energies."""
+def quantity_of(formula: Formula) -> str:
+    """Return what a formula gives: its one quantity if all terms agree and add, else the net of active energies.
+
+    Raises:
+        ConfigError: that is not clear from the formula.
+    """
     names = {ref.rpartition(".")[2] for ref in formula.refs if "/" in ref}
     if len(names) == 1 and all(factor > 0 for factor, _ in formula.terms) and all("/" in ref for ref in formula.refs):
         return names.pop()
@@ -153,10 +184,10 @@ def _quantity(formula: Formula) -> str:
     raise ConfigError("what this formula gives is not clear; write quantity = ")
 
 
-def _doubles(found: Sequence[PointVersion], path: Path) -> None:
+def _doubles(found: Sequence[PointVersion]) -> None:
     for one, other in pairwise(found):
         if (one.id, one.since) == (other.id, other.since):
-            raise ConfigError(f'{path.name}: point "{one.id}" has two entries from {instant(one.since)}; keep one')
+            raise ConfigError(f'point "{one.id}" has two entries from {instant(one.since)}; keep one')
 
 
 def _whole_rows(found: Sequence[PointVersion]) -> None:

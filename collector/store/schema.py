@@ -21,14 +21,14 @@ from sqlalchemy import (
     text,
 )
 
-from collector.store import basis
+from collector.store import access, basis
 from collector.store.delivery import answer, delivery, feed_token
 from collector.store.trust import certificate, presence
 
 metadata = basis.metadata
 Given = basis.Given
 #: Tables that have a file of their own.
-APART = (certificate, presence, delivery, answer, feed_token)
+APART = (certificate, presence, delivery, answer, feed_token, access.api_key)
 
 # The log and the ledger.
 

@@ -13,6 +13,7 @@ from collector.deliver import answers, feed, tokens
 from collector.deliver.deliver import merged
 from collector.deliver.parcel import files
 from collector.office.answers import FOREVER, Answer, Whole, moment, tagged
+from collector.office.auth import bearer
 from collector.office.parts import Office
 from collector.office.problems import absent
 from collector.office.terms import Time, instant_of
@@ -27,9 +28,8 @@ US = 1_000_000
 
 def _party(office: Office, request: Request) -> Target:
     """Return the target whose token was shown."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
     with office.store.read() as connection:
-        owner = tokens.owner(connection, token.strip()) if scheme.lower() == "bearer" else None
+        owner = tokens.owner(connection, bearer(request))
     for one in office.config.target:
         if one.id == owner:
             return merged(office.config, one)

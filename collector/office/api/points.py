@@ -1,17 +1,35 @@
-"""Points: what is settled, as the dated formulas that the log holds."""
+"""Points: what is settled, as the dated formulas that the log holds; written as the file has them, by who has a key."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.exceptions import HTTPException
 
-from collector.office.answers import Answer, Whole
+from collector.office.answers import JSON, REVALIDATE, TOML, Answer, Whole, media
+from collector.office.auth import PointsWriter
+from collector.office.guarded import DryRun, agreed
 from collector.office.parts import Office
 from collector.office.terms import Time, instant_of, tree_size
-from collector.settle import sources
-from shared.master import in_force
+from collector.settle import points as file
+from collector.settle import points_text, sources
+from shared.errors import ConfigError
+from shared.master import PointVersion, in_force
 from shared.release import instant
 
 router = APIRouter(prefix="/points", tags=["points"])
+_READERS = {JSON: file.of_json, TOML: file.of_toml}
+_FILE = {"type": "object", "description": "what points.toml holds; config/points.toml shows it"}
+_BODY = {"requestBody": {"required": True, "content": {JSON: {"schema": _FILE}, TOML: {"schema": {"type": "string"}}}}}
+
+
+async def _text(request: Request) -> str:
+    try:
+        return (await request.body()).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the body is not UTF-8: {error}") from error
+
+
+Text = Annotated[str, Depends(_text)]
 
 
 class Point(Answer):
@@ -40,22 +58,62 @@ class Points(Answer):
     points: list[Point]
 
 
-@router.get("")
-def points(office: Office, at: Time = None, as_of: Time = None) -> Points:
-    """Return the points as a reader of the log at `as_of` knows them."""
+class Change(Answer):
+    """What a write changes, a line each: - what goes, + what comes, ~ what is told otherwise."""
+
+    points: int
+    changes: list[str]
+    position: Whole | None  # of the record that is in force
+    written: bool
+
+
+@router.get("", response_model=Points, responses={200: {"content": {TOML: {}}}})
+def points(office: Office, request: Request, response: Response, at: Time = None, as_of: Time = None) -> Any:  # noqa: ANN401 - a body, or the file
+    """Return the points as a reader of the log at `as_of` knows them; with `Accept: application/toml` as the file."""
     moment = office.clock.wall() // 1_000_000 if at is None else instant_of(at, "at")
     with office.store.read() as connection:
         found = sources.points(connection, tree_size(connection, office.log, as_of))
+    headers = {"ETag": _tag(found.position), "Cache-Control": REVALIDATE, "Vary": "Accept"}
+    if media(request, (JSON, TOML)) == TOML:
+        return Response(points_text.text(found.versions), media_type=TOML, headers=headers)
+    response.headers.update(headers)
     holding = in_force(found.versions, moment)
-    entries = [
-        Point(
-            id=one.id, since=instant(one.since), role=one.role, formula=one.formula, length_s=one.length,
-            quantity=one.quantity, parties=list(one.parties),
-            market={form: dict(names) for form, names in one.market},
-            losses=None if one.losses is None else dict(one.losses.texts),
-            share=None if one.share is None else one.share.body(), part=one.part or None,
-            until=None if one.until is None else instant(one.until), in_force=holding.get(one.id) == one,
-        )
-        for one in found.versions
-    ]  # fmt: skip
-    return Points(at=instant(moment), position=None if found.position < 0 else found.position, points=entries)
+    entries = [_shown(one, in_force=holding.get(one.id) == one) for one in found.versions]
+    return Points(at=instant(moment), position=_known(found.position), points=entries)
+
+
+def _shown(one: PointVersion, *, in_force: bool) -> Point:
+    return Point(
+        id=one.id, since=instant(one.since), role=one.role, formula=one.formula, length_s=one.length,
+        quantity=one.quantity, parties=list(one.parties),
+        market={form: dict(names) for form, names in one.market},
+        losses=None if one.losses is None else dict(one.losses.texts),
+        share=None if one.share is None else one.share.body(), part=one.part or None,
+        until=None if one.until is None else instant(one.until), in_force=in_force,
+    )  # fmt: skip
+
+
+@router.put("", openapi_extra=_BODY)
+def put(office: Office, request: Request, holder: PointsWriter, text: Text, *, dry_run: DryRun = False) -> Change:
+    """Put the points of a whole file into force as one signed record; `If-Match` names those that were looked at."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _READERS:
+        raise HTTPException(415, f"points are written as {' or '.join(_READERS)}")
+    wanted = _READERS[kind](text)
+    with office.store.write() as connection:
+        standing = sources.points(connection, office.log.size(connection))
+        lines, position = file.diff(standing.versions, wanted), standing.position
+        if not dry_run:
+            agreed(request, _tag(position), "GET /v1/points")
+        written = bool(lines) and not dry_run
+        if written:
+            position = sources.record(connection, office.log, wanted, by=holder.person, now=office.clock.wall())
+    return Change(points=len({one.id for one in wanted}), changes=lines, position=_known(position), written=written)
+
+
+def _known(position: int) -> int | None:
+    return None if position < 0 else position
+
+
+def _tag(position: int) -> str:
+    return f'"points-{position if position >= 0 else "none"}"'
