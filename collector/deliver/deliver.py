@@ -98,7 +98,7 @@ class Deliveries:
         except ConfigError as error:
             return self._failed(target, one, NotTaken(f"{error}"))
         with self._store.write() as connection:
-            outbox.arrived(connection, target, one, said, self._clock.wall())
+            outbox.arrived(connection, self._log, target, one, said, self._clock.wall())
         events.info("delivered", target=target.id, release=one.happening.release_id, what=one.happening.what)
         return True
 

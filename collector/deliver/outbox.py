@@ -2,8 +2,8 @@
 
 Rules of this file: parcels of one target go in the order of the log, the next when the one before has arrived or was
 given up; a time to wait is doubled and more with each attempt, as Standard Webhooks recommends; what was given up is a
-finding until a person lets it be tried again. Two programs may hand over at once: what has arrived has arrived. A clock
-that was ahead and is right again leaves nothing waiting for what it said.
+finding until it arrives or a person lets it be tried again. Two programs may hand over at once: what has arrived has
+arrived. A clock that was ahead and is right again leaves nothing waiting for what it said.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from collector.config import Target
 from collector.deliver import feed
 from collector.deliver.feed import Happening
 from collector.intake.log import Log
+from collector.series import findings
 from collector.store.delivery import delivery
 from collector.store.schema import finding
 from collector.store.schema import release as releases
@@ -27,7 +28,7 @@ US = 1_000_000
 PAUSES_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 #: No time to wait is longer, whatever the other side asks for. [s]
 MOST_S = 2 * PAUSES_S[-1]
-_RULE = "delivery"
+_RULE, _MADE_BY = "delivery", "deliver"
 _SAID = 2000  # characters that are kept of why it was not taken
 
 
@@ -77,10 +78,12 @@ def first(connection: Connection, target: Target) -> Waiting | None:
     return None if row is None else Waiting(Happening(*row[:8]), row.attempts, row.next_at, row.first_at)
 
 
-def arrived(connection: Connection, target: Target, one: Waiting, said: str, now: int) -> None:
-    """Note that a parcel was taken. [UTC us]"""
+def arrived(connection: Connection, log: Log, target: Target, one: Waiting, said: str, now: int) -> None:
+    """Note that a parcel was taken, also one that another program has given up meanwhile. [UTC us]"""
     done = {"state": "delivered", "delivered_at": now, "said": said[:_SAID] or None, "first_at": one.first_at or now}
     _note(connection, target.id, one, ("waiting", "dead"), **done)
+    abouts = [_about(target.id, one.happening.position)]
+    findings.settle_about(connection, _RULE, _MADE_BY, abouts, log.size(connection))
 
 
 def failed(connection: Connection, target: Target, one: Waiting, said: str, now: int, after_s: float = 0.0) -> bool:
@@ -108,8 +111,8 @@ def give_up(connection: Connection, target: Target, one: Waiting, said: str, now
     )
     connection.execute(
         insert(finding).values(
-            rule=_RULE, severity="W", start=one.happening.start, stop=one.happening.stop, text=text, made_by="deliver",
-            position=one.happening.position,
+            rule=_RULE, severity="W", start=one.happening.start, stop=one.happening.stop, text=text, made_by=_MADE_BY,
+            position=one.happening.position, about=_about(target.id, one.happening.position),
         )
     )  # fmt: skip
 
@@ -138,10 +141,10 @@ def retry(connection: Connection, log: Log, target: str, release_id: str | None,
         what = "" if release_id is None else f" of {release_id}"
         raise ConfigError(f"target {target}: nothing{what} was given up; `wattseal collector deliver list` shows all")
     connection.execute(update(delivery).where(*which).values(state="waiting", attempts=0, next_at=now, first_at=None))
-    connection.execute(
-        update(finding)
-        .where(finding.c.rule == _RULE, finding.c.position.in_(found), finding.c.resolved_position.is_(None))
-        .where(finding.c.text.startswith(f"target {target}: ", autoescape=True))
-        .values(resolved_position=log.size(connection))
-    )
+    abouts = [_about(target, one) for one in found]
+    findings.settle_about(connection, _RULE, _MADE_BY, abouts, log.size(connection))
     return len(found)
+
+
+def _about(target: str, position: int) -> str:
+    return f"{target}/{position}"

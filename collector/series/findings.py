@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from sqlalchemy import Connection, insert, select, update
 
 from collector.store.schema import finding
 
 _AT_ONCE = 1000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,14 @@ def settle(connection: Connection, rule: str, made_by: str, places: Sequence[int
         resolve(connection, list(found.scalars()), position)
 
 
-def portions(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Give numbers in lots that a statement can hold on either database."""
+def settle_about(connection: Connection, rule: str, made_by: str, abouts: Sequence[str], position: int) -> None:
+    """Note that what stands open of a rule under some keys is settled, whatever its text says."""
+    own = (finding.c.rule == rule) & (finding.c.made_by == made_by) & finding.c.resolved_position.is_(None)
+    for some in portions(abouts):
+        connection.execute(update(finding).where(own, finding.c.about.in_(some)).values(resolved_position=position))
+
+
+def portions(numbers: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Give numbers, or keys, in lots that a statement can hold on either database."""
     for at in range(0, len(numbers), _AT_ONCE):
         yield numbers[at : at + _AT_ONCE]

@@ -357,6 +357,7 @@ finding = Table(
     Column("rules_position", BigInteger),  # of the `rules` record that was in force; -1: the defaults
     Column("position", BigInteger, nullable=False, index=True),  # from where on it holds
     Column("resolved_position", BigInteger),
+    Column("about", Text),  # its key, where a program has to find again what neither channel nor agent tells
     Index("finding_open_ix", "made_by", "rule", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 

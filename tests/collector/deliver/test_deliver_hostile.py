@@ -14,6 +14,7 @@ from collector.deliver.parcel import File, Parcel
 from collector.deliver.webhook import Webhook
 from collector.store.delivery import delivery
 from collector.store.engine import Store
+from collector.store.schema import finding
 from shared.errors import ConfigError, StoreError
 from tests.collector.deliver.conftest import Desk
 from tests.receiver import receiving
@@ -179,12 +180,35 @@ def test_what_one_program_delivered_another_does_not_give_up(desk: Desk, secret_
         outbox.plan(connection, target, now)
         one = outbox.first(connection, target)
         assert one is not None
-        outbox.arrived(connection, target, one, "ok", now)
+        outbox.arrived(connection, desk.centre.log, target, one, "ok", now)
         outbox.give_up(connection, target, one, "timed out", now)
         outbox.failed(connection, target, one, "timed out", now)
         assert outbox.first(connection, target) is None
     assert desk.states() == [(made.id, "delivered")]
     assert said(desk) == "ok"
+
+
+def test_what_arrives_after_it_was_given_up_is_no_finding_whatever_its_text_says(desk: Desk, secret_file: Path) -> None:
+    """`deliver run` beside `serve`: one of them gives up while the other is heard late."""
+    desk.released()
+    desk.released()
+    target, now = pushed("http://127.0.0.1:1/", secret_file), desk.centre.clock.wall()
+    other = target.model_copy(update={"id": "settlement-2"})
+    gone = []
+    with desk.centre.store.write() as connection:
+        for whom in (target, other):
+            outbox.plan(connection, whom, now)
+            while (one := outbox.first(connection, whom)) is not None:
+                outbox.give_up(connection, whom, one, "timed out", now)
+                gone.append(one)
+        connection.execute(finding.update().values(text="in other words"))
+        outbox.arrived(connection, desk.centre.log, target, gone[0], "ok", now)
+        rows = connection.execute(finding.select().where(finding.c.resolved_position.is_(None))).all()
+    assert [(row.about.partition("/")[0], row.position) for row in rows] == [
+        ("settlement", gone[1].happening.position),
+        ("settlement-2", gone[2].happening.position),
+        ("settlement-2", gone[3].happening.position),
+    ]
 
 
 def test_the_address_of_a_file_says_its_whole_name(desk: Desk) -> None:

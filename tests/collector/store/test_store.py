@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import insert, select, text
+from sqlalchemy import MetaData, Table, insert, select, text
 
 from collector.store import migrate as migration
 from collector.store import schema
@@ -18,6 +20,27 @@ def test_migrations_make_exactly_the_schema(store: Store) -> None:
     with store.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
+
+
+def test_open_findings_of_before_get_the_key_by_which_they_are_found_again(tmp_path: Path) -> None:
+    opened = open_store("sqlite", tmp_path)
+    rows = [
+        {"rule": "delivery", "made_by": "deliver", "position": 7, "text": "target bank: x-1 (released) was not taken"},
+        {"rule": "schedule", "made_by": "monthly", "position": 8, "text": "schedule monthly: the final release of x"},
+        {"rule": "schedule", "made_by": "monthly", "position": 8, "text": "schedule monthly: the preliminary release"},
+        {"rule": "A1", "made_by": "vee", "position": 9, "text": "target z: none of ours"},
+    ]
+    with opened.write() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(migration.MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0011")
+        old = Table("finding", MetaData(), autoload_with=connection)
+        connection.execute(old.insert(), [row | {"severity": "W"} for row in rows])
+    migrate(opened)
+    with opened.read() as connection:
+        found = connection.execute(select(schema.finding.c.about).order_by(schema.finding.c.id)).scalars().all()
+    assert found == ["bank/7", "monthly/final", "monthly/preliminary", None]
 
 
 def test_a_second_migration_changes_nothing(store: Store) -> None:
