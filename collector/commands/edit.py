@@ -133,31 +133,17 @@ def _position(text: str) -> int:
 
 
 def _tell(draft: "Draft", position: int | None, *, as_json: bool) -> None:
-    from shared.release import instant
-    from shared.status import Status
+    from collector.vee.edit.shown import shown
 
-    before, after = draft.totals
-    span = draft.after
-    rows = [
-        {
-            "start": instant(span.start + at * span.length), "before": old, "before_status": Status(was).name,
-            "after": new, "after_status": Status(now).name,
-        }
-        for at, (old, was, new, now) in enumerate(
-            zip(draft.before, draft.before_status, span.values, span.status, strict=True)
-        )
-    ]  # fmt: skip
-    members = {
-        "channel": span.channel, "intervals": rows, "before": before, "after": after, "moved": draft.moved,
-        "needs_second": draft.needs_second, "position": position,
-    }  # fmt: skip
+    told = shown(draft)
+    rows, before, after = told["intervals"], told["before"], told["after"]
     lines = [f"{one['start']}  {one['before']} {one['before_status']} -> {one['after']} {one['after_status']}"
              for one in rows[:SHOWN]]  # fmt: skip
     if len(rows) > SHOWN:
         lines.append(f"... {len(rows) - SHOWN} more")
-    lines.append(f"{span.channel}: {before} -> {after}, a difference of {after - before}")
+    lines.append(f"{told['channel']}: {before} -> {after}, a difference of {after - before}")
     lines.append(_outcome(position, needs_second=draft.needs_second))
-    say(members, "\n".join(lines), as_json=as_json)
+    say({**told, "position": position}, "\n".join(lines), as_json=as_json)
 
 
 def _outcome(position: int | None, *, needs_second: bool) -> str:

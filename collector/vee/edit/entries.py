@@ -50,6 +50,14 @@ def state(entry: Entry, book: list[Entry]) -> str:
     return "approved" if approval(entry, book) is not None else "proposed"
 
 
+def channel(position: int, book: list[Entry]) -> str | None:
+    """Return the channel that an entry is about, through the change that it approves; None where there is none."""
+    found = next((one for one in book if one.position == position), None)
+    if found is not None and "edit" in found.body:
+        found = next((one for one in book if one.position == found.body["edit"]), None)
+    return None if found is None else str(found.body["channel"])
+
+
 def _in_force(entry: Entry, book: list[Entry]) -> bool:
     """Return whether an entry has been put into force and not been taken back."""
     return state(entry, book) in {"in force", "approved"}

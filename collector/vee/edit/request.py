@@ -9,10 +9,11 @@ from shared.veeblob import Span
 Action = Literal["edit", "accept", "reject", "estimate", "copy", "undo"]
 ACTIONS: tuple[str, ...] = get_args(Action)
 #: Why; the closed list, so that changes can be counted. What exactly, the text says.
-REASONS = (
+Reason = Literal[
     "meter_fault", "communication_fault", "data_error", "check_meter", "site_visit", "outage_confirmed", "test",
     "agreed", "better_estimate", "mistaken_edit", "other",
-)  # fmt: skip
+]  # fmt: skip
+REASONS: tuple[str, ...] = get_args(Reason)
 #: Which actions look at a field.
 _OF = {"values": ("edit",), "total": ("edit",), "method": ("reject", "estimate"), "source": ("copy",)}
 LONGEST = 2000  # of a text [characters]
