@@ -34,7 +34,7 @@ def test_open_findings_of_before_get_the_key_by_which_they_are_found_again(tmp_p
         config = Config()
         config.set_main_option("script_location", str(migration.MIGRATIONS))
         config.attributes["connection"] = connection
-        command.upgrade(config, "0011")
+        command.upgrade(config, "0012")
         old = Table("finding", MetaData(), autoload_with=connection)
         connection.execute(old.insert(), [row | {"severity": "W"} for row in rows])
     migrate(opened)
