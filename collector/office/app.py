@@ -13,6 +13,7 @@ from collector.office.api import (
     announcements,
     authority,
     channels,
+    deliveries,
     edits,
     enrolments,
     feed,
@@ -25,6 +26,7 @@ from collector.office.api import (
     points,
     provisional,
     releases,
+    releasing,
 )
 from collector.office.border import Border
 from collector.office.web import pages
@@ -42,6 +44,8 @@ RESOURCES = (
     edits,
     points,
     releases,
+    releasing,
+    deliveries,
     ledger,
     enrolments,
     ingest,

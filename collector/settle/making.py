@@ -20,6 +20,8 @@ def made(store: Store, log: Log, clock: Clock, signer: Signer, config: Collector
             too much lacks.
         StoreError: the database refuses.
     """
+    if asked.start >= asked.stop:
+        raise ConfigError(f"{instant(asked.start)} to {instant(asked.stop)} is no period: it ends before it begins")
     if asked.kind == "final" and asked.stop * 1_000_000 > clock.wall():
         raise ConfigError(f"the period is not over before {instant(asked.stop)}; till then make it preliminary")
     catch_up(store, log, clock)

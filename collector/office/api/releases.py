@@ -113,7 +113,15 @@ def _csv(request: Request, made: Made) -> Response:
 
 def _made(office: Parts, release_id: str) -> Made:
     with office.store.read() as connection:
-        known = connection.execute(select(table.c.number).where(table.c.release_id == release_id)).one_or_none()
-        if known is None:
-            raise absent(f"no release {release_id!r}; see /v1/releases")
+        there(connection, release_id)
         return release.fetch(connection, release_id)
+
+
+def there(connection: Connection, release_id: str) -> None:
+    """Make sure that there is such a release.
+
+    Raises:
+        HTTPException: there is none (404).
+    """
+    if connection.execute(select(table.c.number).where(table.c.release_id == release_id)).one_or_none() is None:
+        raise absent(f"no release {release_id!r}; see /v1/releases")

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from collector.config import Collector
 from collector.intake import authority
+from collector.office import keys
 from collector.office.app import create
 from collector.parts import Parts
 from collector.store.engine import Store
@@ -52,14 +53,34 @@ class Browser:
 class Bureau:
     """A collector's intake with the office over it."""
 
-    def __init__(self, centre: Centre) -> None:
+    def __init__(self, centre: Centre, **changes: object) -> None:
         self.centre, self.store, self.clock = centre, centre.store, centre.clock
         clock: Clock = centre.clock
         self.authority = authority.make("central", clock.wall())
         self.parts = Parts(
-            config(), clock, centre.signer, centre.store, centre.log, centre.ledger, None, authority=self.authority
+            config(**changes),
+            clock,
+            centre.signer,
+            centre.store,
+            centre.log,
+            centre.ledger,
+            None,
+            authority=self.authority,
         )
         self.browser = Browser(create(self.parts))
+
+    def key(self, person: str, *scopes: str, sites: tuple[str, ...] | None = None, days: int = 30) -> dict[str, str]:
+        """Return the header of a new key."""
+        with self.store.write() as connection:
+            made = keys.make(
+                connection, self.centre.log, person, scopes, sites=sites, days=days, by="root", now=self.clock.wall()
+            )
+        return {"Authorization": f"Bearer {made}"}
+
+    def size(self) -> int:
+        """Return how many leaves the log has."""
+        with self.store.read() as connection:
+            return self.centre.log.size(connection)
 
     def agent(self, name: str = "dc1-gw1", site: str = "dc1") -> LittleAgent:
         return self.centre.agent(name, site)

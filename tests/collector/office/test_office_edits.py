@@ -5,7 +5,6 @@ from typing import Any
 import httpx
 import pytest
 
-from collector.office import keys
 from shared.release import instant
 from tests.collector.office.conftest import Bureau
 from tests.collector.vee.test_vee_edit import WHOLE, states
@@ -21,14 +20,7 @@ class Desk:
         line.send(0, WHOLE)
         line.run()
         self.line, self.bureau = line, Bureau(line.centre)
-
-    def key(self, person: str, *scopes: str, sites: tuple[str, ...] | None = None) -> dict[str, str]:
-        with self.line.centre.store.write() as connection:
-            made = keys.make(
-                connection, self.line.centre.log, person, scopes, sites=sites, days=9, by="root",
-                now=self.line.centre.clock.wall(),
-            )  # fmt: skip
-        return {"Authorization": f"Bearer {made}"}
+        self.key = self.bureau.key
 
     def post(self, path: str, who: dict[str, str], body: object = None, **headers: str) -> httpx.Response:
         named = who | {name.replace("_", "-"): value for name, value in headers.items()}

@@ -41,28 +41,14 @@ BODY = {
 TOML = "application/toml"
 
 
-def key(bureau: Bureau, *scopes: str, person: str = "anna", days: int = 30) -> dict[str, str]:
-    """Return the header of a new key."""
-    with bureau.store.write() as connection:
-        made = keys.make(
-            connection, bureau.centre.log, person, scopes, sites=None, days=days, by="root", now=bureau.clock.wall()
-        )
-    return {"Authorization": f"Bearer {made}"}
-
-
 def put(bureau: Bureau, text: str = FILE, *, query: str = "", **headers: str) -> tuple[int, dict[str, object]]:
     named = {"Content-Type": TOML} | {name.replace("_", "-"): value for name, value in headers.items()}
     found = bureau.browser.ask("PUT", f"/v1/points{query}", content=text, headers=named)
     return found.status_code, found.json()
 
 
-def size(bureau: Bureau) -> int:
-    with bureau.store.read() as connection:
-        return bureau.centre.log.size(connection)
-
-
 def test_what_is_put_is_in_force_and_comes_back_as_the_file(bureau: Bureau) -> None:
-    writer = key(bureau, "points:write")
+    writer = bureau.key("anna", "points:write")
     tag = bureau.browser.get("/v1/points").headers["etag"]
     status, said = put(bureau, If_Match=tag, **writer)
     assert (status, said["points"], said["written"]) == (200, 5, True)
@@ -71,7 +57,7 @@ def test_what_is_put_is_in_force_and_comes_back_as_the_file(bureau: Bureau) -> N
     assert of_toml(back.text) == of_toml(FILE)
     assert back.headers["etag"] == f'"points-{said["position"]}"'
     with bureau.store.read() as connection:
-        assert sources.points(connection, size(bureau)).versions == of_toml(FILE)
+        assert sources.points(connection, bureau.size()).versions == of_toml(FILE)
     entry = bureau.browser.json(f"/v1/ledger/{said['position']}")
     assert entry["kind"] == "points"
 
@@ -79,9 +65,9 @@ def test_what_is_put_is_in_force_and_comes_back_as_the_file(bureau: Bureau) -> N
 def test_the_record_names_the_person_of_the_key(bureau: Bureau, tmp_path: Path) -> None:
     from collector.intake import records
 
-    put(bureau, If_Match='"points-none"', **key(bureau, "points:write", person="Anna Berg"))
+    put(bureau, If_Match='"points-none"', **bureau.key("Anna Berg", "points:write"))
     with bureau.store.read() as connection:
-        found = records.newest(connection, "points", size(bureau))
+        found = records.newest(connection, "points", bureau.size())
     assert found is not None
     assert found[1].by == "Anna Berg"
     path = tmp_path / "points.toml"
@@ -90,26 +76,26 @@ def test_the_record_names_the_person_of_the_key(bureau: Bureau, tmp_path: Path) 
 
 
 def test_a_dry_run_shows_the_changes_and_writes_nothing(bureau: Bureau) -> None:
-    writer = key(bureau, "points:write")
-    before = size(bureau)
+    writer = bureau.key("anna", "points:write")
+    before = bureau.size()
     status, said = put(bureau, query="?dry_run=true", **writer)
     assert (status, said["written"], said["position"]) == (200, False, None)
     assert len(said["changes"]) == 7  # type: ignore[arg-type] # a list
-    assert size(bureau) == before
+    assert bureau.size() == before
 
 
 def test_the_same_again_is_no_new_record(bureau: Bureau) -> None:
-    writer = key(bureau, "points:write")
+    writer = bureau.key("anna", "points:write")
     _, first = put(bureau, If_Match='"points-none"', **writer)
-    before = size(bureau)
+    before = bureau.size()
     status, again = put(bureau, If_Match=f'"points-{first["position"]}"', **writer)
     assert (status, again["written"], again["position"], again["changes"]) == (200, False, first["position"], [])
-    assert size(bureau) == before
+    assert bureau.size() == before
 
 
 def test_json_has_the_members_of_the_file(bureau: Bureau) -> None:
     found = bureau.browser.ask(
-        "PUT", "/v1/points", json=BODY, headers={"If-Match": '"points-none"', **key(bureau, "points:write")}
+        "PUT", "/v1/points", json=BODY, headers={"If-Match": '"points-none"', **bureau.key("anna", "points:write")}
     )
     assert found.status_code == 200, found.text
     assert [one["id"] for one in bureau.browser.json("/v1/points")["points"]] == ["use"]
@@ -136,33 +122,33 @@ def test_json_that_is_wrong_is_told_by_place(text: str, said: str) -> None:
 
 
 def test_what_was_not_looked_at_is_not_written_over(bureau: Bureau) -> None:
-    writer = key(bureau, "points:write")
+    writer = bureau.key("anna", "points:write")
     assert put(bureau, **writer)[0] == 428
     assert put(bureau, If_Match='"points-0"', **writer)[0] == 412
     put(bureau, If_Match='"points-none"', **writer)
-    before = size(bureau)
+    before = bureau.size()
     status, said = put(bureau, "schema = 1\n", If_Match='"points-none"', **writer)
     assert (status, said["type"]) == (412, "urn:wattseal:problem:changed")
-    assert size(bureau) == before
+    assert bureau.size() == before
 
 
 def test_only_a_good_key_of_the_scope_writes(bureau: Bureau) -> None:
-    ended = key(bureau, "points:write", days=1)
+    ended = bureau.key("anna", "points:write", days=1)
     bureau.clock.advance(86_400)
-    good = key(bureau, "points:write")
+    good = bureau.key("anna", "points:write")
     with bureau.store.write() as connection:
         number = good["Authorization"].split("_")[1]
         keys.revoke(connection, bureau.centre.log, number, by="root", now=bureau.clock.wall())
     others = [({}, 401), ({"Authorization": "Bearer wsk_1_2"}, 401), (ended, 401), (good, 401),
-              ({"Authorization": "Basic YTpi"}, 401), (key(bureau, "edits:write", "edits:approve"), 403)]  # fmt: skip
-    before = size(bureau)
+              ({"Authorization": "Basic YTpi"}, 401), (bureau.key("anna", "edits:write"), 403)]  # fmt: skip
+    before = bureau.size()
     for shown, status in others:
         assert put(bureau, If_Match='"points-none"', **shown)[0] == status
-    assert size(bureau) == before
+    assert bureau.size() == before
 
 
 def test_a_wrong_file_is_told_by_line_and_changes_nothing(bureau: Bureau) -> None:
-    writer, before = key(bureau, "points:write"), size(bureau) + 1
+    writer, before = bureau.key("anna", "points:write"), bureau.size() + 1
     status, said = put(bureau, FILE.replace('role = "grid"', 'role = "grit"'), If_Match='"points-none"', **writer)
     assert status == 422
     assert "points.toml:6:8" in str(said["detail"])
@@ -172,15 +158,15 @@ def test_a_wrong_file_is_told_by_line_and_changes_nothing(bureau: Bureau) -> Non
         "PUT", "/v1/points", content=b"\xff", headers={"If-Match": "x", "Content-Type": TOML, **writer}
     )
     assert latin.status_code == 422
-    assert size(bureau) == before - 1
+    assert bureau.size() == before - 1
 
 
 def test_a_key_is_a_record_and_its_secret_is_not_kept(bureau: Bureau) -> None:
     from collector.intake import records
 
-    shown = key(bureau, "points:write")["Authorization"].removeprefix("Bearer ")
+    shown = bureau.key("anna", "points:write")["Authorization"].removeprefix("Bearer ")
     with bureau.store.read() as connection:
-        found = records.newest(connection, "access", size(bureau))
+        found = records.newest(connection, "access", bureau.size())
         (kept,) = keys.every(connection)
     assert found is not None
     assert found[1].body["scopes"] == ["points:write"]
@@ -201,10 +187,10 @@ def test_a_key_is_a_record_and_its_secret_is_not_kept(bureau: Bureau) -> None:
 def test_a_key_that_makes_no_sense_is_not_made(
     bureau: Bureau, scopes: list[str], sites: list[str] | None, days: int, said: str
 ) -> None:
-    before = size(bureau)
+    before = bureau.size()
     with pytest.raises(ConfigError, match=said), bureau.store.write() as connection:
         keys.make(connection, bureau.centre.log, "anna", scopes, sites=sites, days=days, by="root", now=1)
-    assert size(bureau) == before
+    assert bureau.size() == before
 
 
 def test_a_written_file_says_what_the_points_were_made_of() -> None:

@@ -1,0 +1,109 @@
+"""Deliveries: what is on its way to whom, and what was answered; who has a key lets it be tried again."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection, Select, and_, or_, select
+
+from collector.deliver import answers, outbox
+from collector.office.answers import Answer, Whole, moment, moment_or_none
+from collector.office.auth import Sender
+from collector.office.paging import Cutting, Page
+from collector.office.parts import Office
+from collector.office.problems import absent
+from collector.office.terms import NAME
+from collector.parts import Parts
+from collector.store.delivery import delivery as table
+
+router = APIRouter(prefix="/deliveries", tags=["deliveries"])
+State = Literal["waiting", "delivered", "dead"]
+TargetId = Annotated[str, Path(pattern=NAME, description="id of a [[target]]")]
+
+
+class Answered(Answer):
+    """What a party has said of a release."""
+
+    answer: str
+    by: str
+    at: str
+    position: Whole
+    reason: str | None
+
+
+class Delivery(Answer):
+    """One thing on its way to a target; `dead` waits for a person."""
+
+    target: str
+    position: Whole  # of the release's record in the log
+    what: Literal["released", "withdrawn"]
+    release_id: str
+    state: State
+    attempts: int
+    next_at: str | None  # null where nothing more is tried
+    delivered_at: str | None
+    said: str | None  # by the other side, or why it was not taken
+    answers: list[Answered]
+
+
+class Again(BaseModel):
+    """What is to be tried again: one release, or without it all that were given up."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    release_id: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")] = None
+
+
+class Retried(Answer):
+    """How many parcels will be tried again: the same bytes under the same key."""
+
+    target: str
+    retried: int
+
+
+@router.get("")
+def deliveries(
+    office: Office, cut: Cutting, target: Annotated[str | None, Query(pattern=NAME)] = None, state: State | None = None
+) -> Page[Delivery]:
+    """Return what is on its way or has arrived, in the order of the log."""
+    query = select(table).order_by(table.c.position, table.c.target).limit(cut.wanted)
+    query = query if target is None else query.where(table.c.target == target)
+    query = query if state is None else query.where(table.c.state == state)
+    position, _, name = cut.after("-1 ").partition(" ")
+    at = int(position) if position.lstrip("-").isdecimal() else -1
+    query = query.where(or_(table.c.position > at, and_(table.c.position == at, table.c.target > name)))
+    with office.store.read() as connection:
+        found = _read(connection, query)
+    return cut.page(found, lambda one: f"{one.position} {one.target}")
+
+
+def _read(connection: Connection, query: Select[Any]) -> list[Delivery]:
+    rows = connection.execute(query).all()
+    said = answers.read(connection, sorted({row.release_id for row in rows}))
+    return [
+        Delivery(
+            target=row.target, position=row.position, what=row.what, release_id=row.release_id, state=row.state,
+            attempts=row.attempts, next_at=moment(row.next_at) if row.state == "waiting" else None,
+            delivered_at=moment_or_none(row.delivered_at), said=row.said,
+            answers=[
+                Answered.model_validate(one | {"at": moment(int(str(one["at"])))})
+                for one in said
+                if (one["target"], one["release_id"]) == (row.target, row.release_id)
+            ],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+@router.post("/{target}/retry")
+def retry(office: Office, _holder: Sender, target: TargetId, what: Again) -> Retried:
+    """Let what was given up be tried again."""
+    _known(office, target)
+    with office.store.write() as connection:
+        count = outbox.retry(connection, office.log, target, what.release_id, office.clock.wall())
+    return Retried(target=target, retried=count)
+
+
+def _known(office: Parts, target: str) -> None:
+    names = [one.id for one in office.config.target]
+    if target not in names:
+        raise absent(f"no target {target!r} in the collector file; known: {', '.join(names) or 'none'}")

@@ -1,0 +1,123 @@
+"""Releases made and withdrawn by API, and deliveries seen and tried again: by who has a key for it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from collector.deliver import outbox
+from collector.intake import records
+from collector.store.engine import Store
+from shared.release import instant
+from tests.collector.conftest import Centre
+from tests.collector.office.conftest import Bureau
+from tests.collector.office.test_office_releases import START, loaded, point
+from tests.fakes import reads
+
+TARGETS = [
+    {"id": "bank", "kind": "folder", "dir": "/nowhere"},
+    {"id": "acme", "kind": "folder", "dir": "/nowhere"},
+]
+WANTED = {"kind": "final", "from": instant(START), "to": instant(START + 1800)}
+
+
+@pytest.fixture
+def bureau(store: Store, make_centre: Callable[[Store], Centre]) -> Bureau:
+    """Return an office with two targets over a store with half an hour of one meter."""
+    made = Bureau(make_centre(store), target=TARGETS)
+    agent = made.agent()
+    agent.seal("intervals", reads(START, [1000, 1010, 1025, 1030, 1047, 1060, 1060]))
+    made.centre.take(*agent.texts)
+    loaded(made, point())
+    made.clock.advance(3600)
+    return made
+
+
+def post(bureau: Bureau, path: str, body: object, who: dict[str, str]) -> tuple[int, dict[str, object]]:
+    found = bureau.browser.ask("POST", path, json=body, headers=who)
+    return found.status_code, found.json()
+
+
+def test_a_release_is_made_and_is_the_same_when_asked_again(bureau: Bureau) -> None:
+    who = bureau.key("anna", "releases:make")
+    status, made = post(bureau, "/v1/releases", WANTED, who)
+    assert (status, made["kind"]) == (201, "final")
+    size = bureau.size()
+    assert post(bureau, "/v1/releases", WANTED, who) == (201, made)
+    assert bureau.size() == size
+    rows = bureau.browser.get(f"/v1/releases/{made['release_id']}/rows").text.splitlines()
+    assert len(rows) == 2
+
+
+def test_a_release_is_withdrawn_once_with_its_reason(bureau: Bureau) -> None:
+    who = bureau.key("anna", "releases:make")
+    _, made = post(bureau, "/v1/releases", WANTED, who)
+    path, why = f"/v1/releases/{made['release_id']}/withdrawal", {"reason": "made for the wrong month"}
+    assert post(bureau, path, why, who)[0] == 200
+    size = bureau.size()
+    with bureau.store.read() as connection:
+        found = records.newest(connection, "release", size)
+    assert found is not None
+    assert (found[1].by, found[1].body["withdrawn"]) == ("anna", "made for the wrong month")
+    assert post(bureau, path, why, who)[0] == 422
+    assert post(bureau, path, {"reason": "a\x07"}, who)[0] == 422
+    assert post(bureau, "/v1/releases/central-1-000009/withdrawal", why, who)[0] == 404
+    assert bureau.size() == size
+
+
+def test_what_cannot_be_made_is_refused_and_nothing_changes(bureau: Bureau) -> None:
+    who, other = bureau.key("anna", "releases:make"), bureau.key("bert", "points:write")
+    size = bureau.size()
+    for body, shown, status in (
+        (WANTED | {"to": instant(START + 86_400)}, who, 422),  # not over
+        (WANTED | {"to": instant(START - 900)}, who, 422),
+        (WANTED | {"points": ["nobody"]}, who, 422),
+        (WANTED | {"kind": "correction"}, who, 422),
+        (WANTED | {"more": 1}, who, 422),
+        (WANTED, other, 403),
+        (WANTED, {}, 401),
+    ):
+        assert post(bureau, "/v1/releases", body, shown)[0] == status, body
+    assert bureau.browser.json("/v1/releases")["items"] == []
+    with bureau.store.read() as connection:
+        assert records.newest(connection, "release", bureau.size()) is None
+    assert bureau.size() >= size
+
+
+def planned(bureau: Bureau) -> str:
+    """Return a release that is on its way to both targets, and was given up at one."""
+    _, made = post(bureau, "/v1/releases", WANTED, bureau.key("anna", "releases:make"))
+    now = bureau.clock.wall()
+    with bureau.store.write() as connection:
+        for target in bureau.parts.config.target:
+            outbox.plan(connection, target, now)
+        bank = bureau.parts.config.target[0]
+        first = outbox.first(connection, bank)
+        assert first is not None
+        outbox.give_up(connection, bank, first, "the folder is gone", now)
+    return str(made["release_id"])
+
+
+def test_deliveries_are_listed_in_pages_by_target_and_state(bureau: Bureau) -> None:
+    release = planned(bureau)
+    found = bureau.browser.json("/v1/deliveries")["items"]
+    assert [(one["target"], one["release_id"], one["state"]) for one in found] == [
+        ("acme", release, "waiting"), ("bank", release, "dead"),
+    ]  # fmt: skip
+    assert (found[1]["said"], found[1]["next_at"], found[1]["answers"]) == ("the folder is gone", None, [])
+    page = bureau.browser.json("/v1/deliveries?limit=1")
+    rest = bureau.browser.json(f"/v1/deliveries?limit=1&cursor={page['next']}")
+    assert page["items"] + rest["items"] == found
+    assert rest["next"] is None
+    assert bureau.browser.json("/v1/deliveries?state=dead")["items"] == found[1:]
+    assert bureau.browser.json("/v1/deliveries?target=acme")["items"] == found[:1]
+
+
+def test_what_was_given_up_is_tried_again_by_who_has_a_key(bureau: Bureau) -> None:
+    release, who = planned(bureau), bureau.key("anna", "deliveries:write")
+    path = "/v1/deliveries/bank/retry"
+    assert post(bureau, path, {}, {})[0] == 401
+    assert post(bureau, path, {}, bureau.key("anna", "releases:make"))[0] == 403
+    assert post(bureau, "/v1/deliveries/nobody/retry", {}, who)[0] == 404
+    assert [one["state"] for one in bureau.browser.json("/v1/deliveries?target=bank")["items"]] == ["dead"]
+    assert post(bureau, path, {"release_id": release}, who) == (200, {"target": "bank", "retried": 1})
+    assert [one["state"] for one in bureau.browser.json("/v1/deliveries?target=bank")["items"]] == ["waiting"]
