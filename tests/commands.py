@@ -29,8 +29,8 @@ class Ran:
     """
 
     def __init__(self, *arguments: str, apart: bool = False, uid: int = 0, group: str = "agent") -> None:
-        here = not (apart or (group == "agent" and _is_daemon(arguments)))
-        self.code, self.out, self.err = (_here if here else _apart)((group, *arguments), uid)
+        inside = not (apart or (group == "agent" and _is_daemon(arguments)))
+        self.code, self.out, self.err = (here if inside else _apart)((group, *arguments), uid)
         assert "Traceback" not in self.err + self.out
 
     @property
@@ -90,7 +90,8 @@ def _apart(arguments: Sequence[str], _uid: int) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def _here(arguments: Sequence[str], uid: int) -> tuple[int, str, str]:
+def here(arguments: Sequence[str], uid: int = 0) -> tuple[int, str, str]:
+    """Run a command in this process; return its exit code and what it printed to both streams."""
     out, err, before = io.StringIO(), io.StringIO(), list(sys.argv)
     sys.argv[:] = ["wattseal", *arguments]
     code: object = 0
