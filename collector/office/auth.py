@@ -9,6 +9,9 @@ from starlette.exceptions import HTTPException
 from collector.office import keys
 from collector.office.keys import Holder
 from collector.office.parts import Office
+from shared.log import Log as Events
+
+events = Events(__name__)
 
 
 def bearer(request: Request) -> str:
@@ -28,6 +31,7 @@ def _by(scope: str) -> Callable[[Request, Office], Holder]:
                 401, "show a key that is good as `Authorization: Bearer wsk_...`; the collector's operator makes one by"
                 f" wattseal collector keys make PERSON --scope {scope}", headers={"WWW-Authenticate": "Bearer"},
             )  # fmt: skip
+        events.info("key_shown", key=found.key, person=found.person, scope=scope, good=scope in found.scopes)
         if scope not in found.scopes:
             raise HTTPException(403, f"key {found.key} of {found.person} is for {', '.join(found.scopes)}; not {scope}")
         return found

@@ -37,7 +37,6 @@ def _tables(tables: Iterable[Mapping[str, Any]]) -> tomlkit.items.AoT:
         table = tomlkit.table()
         for name, value in members.items():
             table.append(name, _dated(value) if name in _TIMES else value)
-        table.add(tomlkit.nl())
         listed.append(table)
     return listed
 
