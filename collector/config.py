@@ -166,6 +166,9 @@ class Target(Strict):
     key_file: str | None = None
     known_hosts_file: str | None = None
     give_up_after_h: int = Field(default=72, ge=1, le=8760, description="then it waits for a person")
+    answer_key_file: str | None = Field(
+        default=None, description="public key (PEM) of the party; then it accepts by words signed with it, only"
+    )
     market: Market = Field(default={}, description="names that differ from [market] for this target")
 
     @model_validator(mode="after")

@@ -133,7 +133,13 @@ class FileSigner:
             return self.key.sign(message)
         der = self.key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
         r, s = decode_dss_signature(der)
-        return r.to_bytes(32, "big") + min(s, P256_ORDER - s).to_bytes(32, "big")
+        return low_s(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+
+
+def low_s(signature: bytes) -> bytes:
+    """Return an ES256 signature with the lower of its two values of s; both sign the same message."""
+    s = int.from_bytes(signature[32:], "big")
+    return signature[:32] + (P256_ORDER - s).to_bytes(32, "big") if P256_ORDER // 2 < s < P256_ORDER else signature
 
 
 def generate(alg: Algorithm = "ES256") -> FileSigner:

@@ -55,10 +55,13 @@ def _write(file: Path, text: str) -> None:
 def check(file: Path, *, as_json: bool) -> None:
     """Check the collector file; nothing is connected to."""
     from collector.config import load
+    from collector.deliver.answers import key_of
     from collector.office import access
 
     config = load(file)
     access.check(config)
+    for one in config.target:
+        key_of(one)
     say({"good": True, "id": config.id, "store": config.store.partition(":")[0]}, f"{file}: good", as_json=as_json)
 
 

@@ -10,7 +10,7 @@ import click
 from collector.commands.arguments import as_json, parts, person, say, takes
 
 if TYPE_CHECKING:
-    from collector.config import Collector
+    from collector.config import Collector, Target
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -46,7 +46,7 @@ def list_deliveries(file: Path, *, as_json: bool) -> None:
         f"{'  ' + ' '.join(row['said'].split())[:200] if row['said'] and row['state'] != 'delivered' else ''}"
         for row in rows
     ]
-    lines += [f"{one['target']:16} {one['release_id']:24} fetched   {one['answer']} by {one['by']}" for one in fetched]
+    lines += [f"{one['target']:16} {one['release_id']:24} fetched   {_said(one)}" for one in fetched]
     say(
         {"deliveries": rows, "fetched": fetched},
         "\n".join(lines) or "nothing is on its way; [[target]] says to whom",
@@ -54,10 +54,15 @@ def list_deliveries(file: Path, *, as_json: bool) -> None:
     )
 
 
+def _said(answer: dict[str, object]) -> str:
+    proved = ", signed by the party's key" if answer["proof_kid"] else ", its proof not verified"
+    return f"{answer['answer']} by {answer['by']}{proved if answer['proof'] else ''}"
+
+
 def _state(row: dict[str, object], named: Sequence[str]) -> str:
     answers = row["answers"]
     if isinstance(answers, list) and answers:
-        return f"{answers[-1]['answer']} by {answers[-1]['by']}"
+        return _said(answers[-1])
     lost = "" if row["target"] in named else ", and stays here: no [[target]] has that id any more"
     return f"{row['state']} ({row['attempts']} attempts){lost}" if row["state"] != "delivered" else "delivered"
 
@@ -109,13 +114,14 @@ def token(file: Path, target: str, *, revoke: bool, as_json: bool) -> None:
     return say({"target": target, "token": made}, made, as_json=as_json)
 
 
-def _known(config: "Collector", target: str, file: Path) -> None:
-    """Make sure that the file has a target of that id."""
+def _known(config: "Collector", target: str, file: Path) -> "Target":
+    """Return the target of that id."""
     from shared.errors import ConfigError
 
-    known = [one.id for one in config.target]
+    known = {one.id: one for one in config.target}
     if target not in known:
         raise ConfigError(f"no target {target!r} in {file}; known: {', '.join(known) or 'none'}")
+    return known[target]
 
 
 def _answers(word: str, *, file: Path, target: str, release_id: str, as_json: bool, **said: object) -> None:
@@ -123,9 +129,9 @@ def _answers(word: str, *, file: Path, target: str, release_id: str, as_json: bo
 
     by = said.pop("by", None)
     with parts(file) as found, found.store.write() as connection:
-        _known(found.config, target, file)
+        whose = _known(found.config, target, file)
         answer = Answer(release_id, word, str(by or person()), **said)  # type: ignore[arg-type] # click's values
-        position = give(connection, found.log, target, answer, found.clock.wall())
+        position = give(connection, found.log, whose, answer, found.clock.wall())
     say({"release_id": release_id, word: answer.by, "position": position},
         f"{release_id}: {word} by {answer.by}, position {position}", as_json=as_json)  # fmt: skip
 
@@ -142,7 +148,12 @@ def acknowledge(file: Path, target: str, release_id: str, by: str | None, *, as_
 @deliver.command()
 @takes("target", "release_id")
 @click.option("--by", required=True, help="Who of the party accepts it.")
-@click.option("--proof", type=FILE, default=None, help="Their signed words, kept in the log as they are.")
+@click.option(
+    "--proof",
+    type=FILE,
+    default=None,
+    help="Their signed words (docs/delivery.md, Answers).",
+)
 @as_json
 def accept(file: Path, target: str, release_id: str, by: str, proof: Path | None, *, as_json: bool) -> None:
     """Note that a party accepts a release; nothing else ever counts as acceptance."""

@@ -1,22 +1,29 @@
 """What a party says of a release: that it has it, that it accepts it, that it disputes rows of it.
 
 Rules of this file: each answer is a record in the log, by whom and when; nothing is ever deemed accepted, and silence
-is no answer; an answer said twice is one. What a party writes is text that every database and terminal takes.
+is no answer; an answer said twice is one. What a party writes is text that every database and terminal takes. A target
+whose key is named accepts by words signed with it (`shared.answer`), only; the record holds them, so that anyone with
+its public key can check them. Of another target a proof is text that nobody has verified.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import Connection, func, insert, select
 
+from collector.config import Target
 from collector.intake.log import Log
 from collector.settle.release import Made, fetch
 from collector.store.delivery import answer as table
-from shared.errors import ConfigError, Malformed
-from shared.release import instant, seconds
+from shared import keys, strictjson
+from shared.answer import TYPE, believe, words
+from shared.errors import ConfigError, Malformed, TrustError
+from shared.keys import Verifier
+from shared.release import instant, seconds, sha256
 
 Word = Literal["acknowledged", "accepted", "disputed"]
 #: Answers that a target may give to one release: each is a record for good.
@@ -41,7 +48,7 @@ class Answer:
         return hashlib.sha256(json.dumps(said).encode()).digest()
 
 
-def give(connection: Connection, log: Log, target: str, said: Answer, now: int) -> int:
+def give(connection: Connection, log: Log, target: Target, said: Answer, now: int) -> int:
     """Take an answer; return the position of its record in the log. [UTC us]
 
     Args:
@@ -52,15 +59,22 @@ def give(connection: Connection, log: Log, target: str, said: Answer, now: int) 
         now: Time of the record. [UTC us]
 
     Raises:
-        ConfigError: there is no such release or row, a dispute lacks its reason, or it cannot be kept as it is.
+        ConfigError: there is no such release or row, a dispute lacks its reason, it cannot be kept as it is, or its
+            proof is not that of the target's key.
     """
     _readable(said)
-    content = said.content(target)
-    known = connection.execute(select(table.c.position).where(table.c.content == content)).scalar_one_or_none()
+    same = table.c.content == said.content(target.id)
+    known = connection.execute(select(table.c.position).where(same)).scalar_one_or_none()
     if known is not None:
         return int(known)
-    _fits(fetch(connection, said.release_id), said)
-    _room(connection, target, said.release_id)
+    made = fetch(connection, said.release_id)
+    _fits(made, said)
+    kid = _proved(target, made, said)
+    _room(connection, target.id, said.release_id)
+    return _keep(connection, log, target.id, said, kid, now)
+
+
+def _keep(connection: Connection, log: Log, target: str, said: Answer, kid: str | None, now: int) -> int:
     body: dict[str, object] = {
         "release_id": said.release_id, said.answer: said.by, "target": target, "reason": said.reason,
         "rows": [list(row) for row in said.rows], "proof": said.proof,
@@ -72,10 +86,43 @@ def give(connection: Connection, log: Log, target: str, said: Answer, now: int) 
     connection.execute(
         insert(table).values(
             target=target, release_id=said.release_id, answer=said.answer, by=said.by, at=now, position=position,
-            content=content, reason=said.reason, rows=json.dumps(said.rows), proof=said.proof,
+            content=said.content(target), reason=said.reason, rows=json.dumps(said.rows), proof=said.proof,
+            proof_kid=kid,
         )
     )  # fmt: skip
     return position
+
+
+def key_of(target: Target) -> Verifier | None:
+    """Return the key by which a target signs its answers, None where it names none.
+
+    Raises:
+        ConfigError: the file holds no such key.
+    """
+    if target.answer_key_file is None:
+        return None
+    try:
+        return keys.load_public(Path(target.answer_key_file))
+    except ConfigError as error:
+        raise ConfigError(f"target {target.id}: answer_key_file: {error}") from error
+
+
+def _proved(target: Target, made: Made, said: Answer) -> str | None:
+    """Return the id of the target's key that signed an answer; None where nothing is verified."""
+    key = key_of(target)
+    if key is None or (said.proof is None and said.answer != "accepted"):
+        return None
+    wanted = words(made.id, sha256(made.manifest), said.answer, said.by, said.reason, said.rows)
+    try:
+        if said.proof is None:
+            raise Malformed("there is no proof")
+        believe(said.proof.strip(), key, wanted)
+    except TrustError as error:
+        raise ConfigError(
+            f"{target.id} answers {made.id} in words signed by its key {key.kid}: {error}; sign this as a JWS of type"
+            f" {TYPE} and send it as the proof (docs/delivery.md, Answers): {strictjson.dumps(wanted)[:2000]}"
+        ) from error
+    return key.kid
 
 
 def _readable(said: Answer) -> None:

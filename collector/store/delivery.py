@@ -35,6 +35,7 @@ answer = Table(  # what a party said of a release; rows are only added
     Column("reason", Text),
     Column("rows", Text, nullable=False),  # JSON: [point, start] of each row that is disputed
     Column("proof", Text),  # signed words of the party, as they came
+    Column("proof_kid", Text),  # of the party's key that the proof was verified with; null: not verified
 )
 
 feed_token = Table(

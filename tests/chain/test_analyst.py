@@ -59,7 +59,7 @@ def test_a_mistake_in_one_meter_is_found_corrected_sent_and_the_old_still_proved
     assert carrying.round() == 1
     with desk.centre.store.write() as connection:  # the party looks at it and disputes one line
         said = Answer(final.id, "disputed", "jo@bank", "CT ratio of gt1", (("gt1", instant(T0)),))
-        answers.give(connection, desk.centre.log, "settlement", said, desk.centre.clock.wall())
+        answers.give(connection, desk.centre.log, Target(id="settlement", kind="pull"), said, desk.centre.clock.wall())
 
     correct(desk, 3, 4, 0, None, quantity="energy_active_export")
     with desk.centre.store.read() as connection:

@@ -127,7 +127,7 @@ def answer(office: Office, party: Party, release_id: Id, said: Said) -> Kept:
     rows = tuple((point, start) for point, start in said.rows)
     given = answers.Answer(release_id, said.answer, said.by, said.reason, rows, said.proof)
     with office.store.write() as connection:
-        position = answers.give(connection, office.log, party.id, given, office.clock.wall())
+        position = answers.give(connection, office.log, party, given, office.clock.wall())
     return Kept(release_id=release_id, answer=said.answer, position=position)
 
 
