@@ -53,15 +53,3 @@ def test_a_running_agent_fills_a_collector_that_came_back_from_a_backup(make_lin
     together = json.loads(said("verify", folder, exported, "--keys", line.keys(), "--json").stdout)
     assert together["good"], together
     assert "one log that only grew" in " ".join(together["reports"][-1]["proved"])
-
-
-def test_a_second_collector_on_one_database_ends_the_first(make_line: Callable[..., Line]) -> None:
-    line = make_line(site_more="heartbeat_s = 1")
-    line.commission()
-    line.metering(line.simulate())
-    line.acknowledged()
-    call("collector", "ledger", "take-over", line.central)
-    assert line.collector.code() == 78
-    assert "another collector has taken it over" in line.collector.text()
-    line.collector.start().says("collector_started")
-    line.acknowledged()
