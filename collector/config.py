@@ -27,6 +27,8 @@ def _address(text: str, example: str) -> str:
 def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None or moment.microsecond:
         raise ValueError("write a time with its offset, as 2026-01-01T00:00:00Z")
+    if not 1970 <= moment.year < 9999:
+        raise ValueError("a time lies between 1970 and 9998")
     return moment
 
 

@@ -49,6 +49,8 @@ def of_toml(name: str, source: str, parse: Callable[[str], Any]) -> "Document":
     """
     try:
         members = tomllib.loads(source)
+    except RecursionError as error:
+        raise ConfigError(f"{name}:1:1: not TOML that anyone writes: brackets stand too deep in each other") from error
     except ValueError as error:
         raise ConfigError(_not_toml(name, source, parse, error)) from error
     return Document(name, source, members, parse)

@@ -211,10 +211,11 @@ def evaluation_order(formulas: Mapping[str, Formula], known: Collection[str] = (
     Raises:
         ConfigError: points refer to each other in a circle, or to a point that does not exist.
     """
-    absent = set(known) - set(formulas)
+    named = set(formulas)
+    absent = set(known) - named
     parts = {point: {ref for ref in formula.refs if "/" not in ref} - absent for point, formula in formulas.items()}
     for point, refs in parts.items():
-        for ref in sorted(refs - set(formulas)):
+        for ref in sorted(refs - named):
             raise ConfigError(f'point "{point}": no point {ref!r}; known: {", ".join(sorted(formulas))}')
     try:
         return list(TopologicalSorter({point: sorted(parts[point]) for point in sorted(parts)}).static_order())

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.settle.points import load, of_toml
 from collector.settle.points_text import text
 from shared import master
+from shared.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 EVERYTHING = """schema = 1
@@ -86,3 +88,17 @@ def test_who_left_an_allocation_has_left_again(first: list[str], then: list[str]
     file += SHARED.format(method="proportional", loads=later, given="", until="").replace("2026-01", "2026-06")
     points = of_toml(file)
     assert of_toml(text(points)) == points
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("a = " + "[" * 100_000, "points.toml:1:1: not TOML"),
+        (EVERYTHING.replace("2026-01-01T00:00:00Z", "9999-12-31T23:45:00-23:59", 1), "points.toml:4:8"),
+        (EVERYTHING.replace("2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z", 1), "between 1970 and 9998"),
+    ],
+)
+def test_what_nobody_means_is_told_by_place(wrong: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        of_toml(wrong)
+    assert said in str(raised.value)
