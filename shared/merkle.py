@@ -6,12 +6,13 @@ RFC 9162 sections 2.1.3.2 and 2.1.4.2.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from shared.errors import BadProof
 
 Node = Callable[[int, int], bytes]
 
+_FULL = 4096  # leaves; a power of two
 EMPTY = hashlib.sha256(b"").digest()
 
 
@@ -69,6 +70,31 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
         paired = [node_hash(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
         level = paired + level[len(paired) * 2 :]
     return level[0]
+
+
+class Rising:
+    """The root over leaves that come one after the other; one hash is held for each 4,096 of them."""
+
+    def __init__(self) -> None:
+        self._leaves: list[bytes] = []
+        self._full: list[bytes] = []  # roots of complete subtrees of 4,096 leaves
+
+    def add(self, leaves: Iterable[bytes]) -> None:
+        """Take the hashes of the next leaves."""
+        self._leaves += leaves
+        while len(self._leaves) >= _FULL:
+            self._full.append(root_of(self._leaves[:_FULL]))
+            del self._leaves[:_FULL]
+
+    def root(self) -> bytes:
+        """Return the root over all leaves so far.
+
+        >>> rising = Rising()
+        >>> rising.add([leaf_hash(b"a"), leaf_hash(b"b")])
+        >>> rising.root() == root_of([leaf_hash(b"a"), leaf_hash(b"b")])
+        True
+        """
+        return root_of([*self._full, root_of(self._leaves)] if self._leaves else self._full)
 
 
 def inclusion(node: Node, index: int, size: int) -> list[bytes]:

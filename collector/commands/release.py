@@ -128,10 +128,11 @@ def export(file: Path, release_id: str, kind: str, out: Path, *, as_json: bool) 
 @as_json
 def diff(file: Path, older: str, newer: str, *, as_json: bool) -> None:
     """Say which rows differ between two releases; exit 1 when any do."""
-    from collector.settle.release import compare, fetch
+    from collector.settle.changes import compare
+    from collector.settle.release import fetch
 
     with parts(file) as found, found.store.read() as connection:
-        rows = compare(fetch(connection, older).parsed, fetch(connection, newer).parsed)
+        rows = compare(fetch(connection, older).each(), fetch(connection, newer).each())
     lines = [f"{row['point']:20} {row['start']}  {row['old']} -> {row['new']}" for row in rows]
     say({"rows": rows}, "\n".join(lines) or "no difference", as_json=as_json)
     sys.exit(1 if rows else 0)

@@ -7,6 +7,7 @@ Rules of this file: a version stands from the position of the record that wrote 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,13 @@ _OF_MANY = Prepared(
     .order_by(_TABLE.c.position, _TABLE.c.rank, _TABLE.c.id),
     expands="channels",
 )
+_NOW_OF_MANY = Prepared(
+    select(schema.current.c.channel_id, schema.current.c.day.label("start"), schema.current.c.blob)
+    .where(schema.current.c.channel_id.in_(bindparam("channels", expanding=True)))
+    .where(schema.current.c.length == bindparam("length"))
+    .where(schema.current.c.day >= bindparam("first"), schema.current.c.day < bindparam("stop")),
+    expands="channels",
+)
 #: The index leads to it at once, however many versions there are.
 _NEXT = (
     select(_TABLE.c.length)
@@ -57,6 +65,33 @@ _NEXT_LENGTH = Prepared(
     ),
     expands="channels",
 )
+
+
+class _Day(NamedTuple):
+    """Of which channel and day what is believed stands in a row of `current`."""
+
+    of_channel: int
+    own_length: int  # [s]
+    from_day: int  # its first second [UTC s]
+
+
+_OWN = (
+    (schema.current.c.channel_id == bindparam("of_channel"))
+    & (schema.current.c.length == bindparam("own_length"))
+    & (schema.current.c.day == bindparam("from_day"))
+)
+_DAY = Prepared(select(schema.current.c.blob).where(_OWN))
+_OLD_DAY = Prepared(update(schema.current).where(_OWN).values(blob=bindparam("packed")))
+_NEW_DAY = Prepared(
+    insert(schema.current).values(
+        channel_id=bindparam("of_channel"),
+        length=bindparam("own_length"),
+        day=bindparam("from_day"),
+        blob=bindparam("packed"),
+    )
+)
+_MOST_DAYS = 4096  # held before they are written
+
 #: Values that are laid at once, and channels that are asked for at once.
 _AT_ONCE, _ASKED = 500_000, 256
 
@@ -105,8 +140,10 @@ def append(connection: Connection, versions: Iterable[Version], position: int) -
     if not packed:
         return
     connection.execute(insert(_TABLE), [_row(one, records, position) for one, records in packed])
+    current = _Current(connection)
     for one, records in sorted(packed, key=lambda pair: pair[0].rank):
-        _lay_over_current(connection, one, records)
+        current.lay(one, records)
+    current.write()
 
 
 class _Codes:
@@ -148,19 +185,39 @@ def _blank(n: int) -> Records:
     return records
 
 
-def _lay_over_current(connection: Connection, one: Version, records: Records) -> None:
-    stop = one.start + len(records) * one.length
-    table = schema.current
-    for day in range(one.start // DAY * DAY, stop, DAY):
-        own = and_(table.c.channel_id == one.channel_id, table.c.length == one.length, table.c.day == day)
-        blob = connection.execute(select(table.c.blob).where(own)).scalar_one_or_none()
-        whole = _blank(DAY // one.length) if blob is None else unpack(blob, VALUE)
-        _lay(whole, day, records, one.start, one.length)
-        if blob is None:
-            key = {"channel_id": one.channel_id, "length": one.length, "day": day}
-            connection.execute(insert(table).values(**key, blob=pack(whole)))
-        else:
-            connection.execute(update(table).where(own).values(blob=pack(whole)))
+class _Current:
+    """Days of `current` that versions are laid over; each is read and written once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._days: dict[_Day, Records] = {}
+        self._there = set[_Day]()
+
+    def lay(self, one: Version, records: Records) -> None:
+        """Put a version over what is believed."""
+        stop = one.start + len(records) * one.length
+        for day in range(one.start // DAY * DAY, stop, DAY):
+            _lay(self._day(_Day(one.channel_id, one.length, day)), day, records, one.start, one.length)
+        if len(self._days) > _MOST_DAYS:
+            self.write()
+
+    def _day(self, key: _Day) -> Records:
+        if key not in self._days:
+            found = _DAY.rows(self.connection, key._asdict())
+            self._days[key] = unpack(found[0].blob, VALUE) if found else _blank(DAY // key.own_length)
+            self._there |= {key} if found else set()
+        return self._days[key]
+
+    def write(self) -> None:
+        """Write the days that have changed."""
+        for statement, there in ((_NEW_DAY, False), (_OLD_DAY, True)):
+            own = [
+                {**key._asdict(), "packed": pack(whole)}
+                for key, whole in self._days.items() if (key in self._there) is there
+            ]  # fmt: skip
+            if own:
+                statement.run(self.connection, own)
+        self._days, self._there = {}, set()
 
 
 def _lay(into: Records, start: int, records: Records, first: int, length: int) -> None:
@@ -190,30 +247,45 @@ def read(
     )  # fmt: skip
     for row in rows:
         _lay(into, start, unpack(row.blob, VALUE), row.start, length)
-    names = {row.code: row.name for row in connection.execute(_METHODS)}
     return Values(
         start, length, into["value"].copy(), into["status"].copy(), into["flags"].copy(), into["method"].copy(),
-        into["position"].copy(), names,
+        into["position"].copy(), methods(connection),
     )  # fmt: skip
 
 
 def read_many(
-    connection: Connection, channels: Sequence[int], start: int, stop: int, length: int, as_of: int
+    connection: Connection, channels: Sequence[int], start: int, stop: int, length: int, as_of: int | None
 ) -> Iterator[tuple[int, Values]]:
-    """Give each channel with what was believed of it when the log had a size; arguments as of `read`."""
+    """Give each channel with what is believed of it, or was when the log had a size; arguments as of `read`."""
     n = (stop - start) // length
-    names = {row.code: row.name for row in connection.execute(_METHODS)}
-    asked = {"length": length, "as_of": as_of, "start": start, "stop": stop, "first": start - MOST * length}
+    names = methods(connection)
     step = max(1, min(_ASKED, _AT_ONCE // n))
     for at in range(0, len(channels), step):
         owners = {number: line for line, number in enumerate(channels[at : at + step])}
-        records, places = laid(_OF_MANY.among(connection, [*owners], asked), VALUE, owners, start, length, n)
+        rows = _rows_of(connection, [*owners], start, stop, length, as_of)
+        records, places = laid(rows, VALUE, owners, start, length, n)
         into, last = _blank(n * len(owners)), latest(places)
         into[places[last]] = records[last]
-        columns = [into[name].reshape(-1, n) for name in ("value", "status", "flags", "method", "position")]
+        columns = [into[name].reshape(-1, n).copy() for name in ("value", "status", "flags", "method", "position")]
         for number, line in owners.items():
-            value, status, flags, method, position = (column[line].copy() for column in columns)
+            value, status, flags, method, position = (column[line] for column in columns)
             yield number, Values(start, length, value, status, flags, method, position, names)
+
+
+def _rows_of(
+    connection: Connection, channels: Sequence[int], start: int, stop: int, length: int, as_of: int | None
+) -> Sequence[Row[int, int, bytes]]:
+    """Return what lies over a span of many channels, the later behind the earlier."""
+    if as_of is None:
+        asked = {"length": length, "first": start // DAY * DAY, "stop": stop}
+        return _NOW_OF_MANY.among(connection, channels, asked)
+    asked = {"length": length, "as_of": as_of, "start": start, "stop": stop, "first": start - MOST * length}
+    return _OF_MANY.among(connection, channels, asked)
+
+
+def methods(connection: Connection) -> dict[int, str]:
+    """Return the names of methods by their numbers."""
+    return {row.code: row.name for row in connection.execute(_METHODS)}
 
 
 def lengths_of(connection: Connection, channels: Sequence[int], size: int) -> dict[int, list[int]]:
@@ -253,10 +325,12 @@ def rebuild_current(connection: Connection) -> None:
     """Forget `current` and build it again from the versions."""
     connection.execute(delete(schema.current))
     ordered = select(_TABLE).order_by(_TABLE.c.position, _TABLE.c.rank, _TABLE.c.id)
+    current = _Current(connection)
     for row in connection.execute(ordered).all():
         records = unpack(row.blob, VALUE)
         one = Version(
             channel_id=row.channel_id, start=row.start, length=row.length, values=records["value"],
             status=records["status"], flags=records["flags"], methods=(), made_by=row.made_by, rank=row.rank,
         )  # fmt: skip
-        _lay_over_current(connection, one, records)
+        current.lay(one, records)
+    current.write()

@@ -133,7 +133,8 @@ def _spread(
         force = in_force(versions, first)
         formulas = {name: _channels(name, force) for name in force}
         refs = {ref for found in formulas.values() if found is not None for ref in found}
-        channels = sources.channels(connection, refs, range(first, stop), made.position)
+        known = sources.numbers(connection)
+        channels = sources.channels(connection, known, refs, range(first, stop), made.position)
         errs = {ref: _error(channels.get(ref), accuracies.get(ref.partition(".")[0])) for ref in refs}
         parts.append((formulas, errs))
     return _Spread(parts)

@@ -4,25 +4,26 @@ Rule of this file: what bears on a value of a row is behind the row, for all cha
 positions of a row are told as runs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from sqlalchemy import Connection, bindparam, select
 
-from collector.series import anchors, factors, provenance
-from collector.series import channels as names
+from collector.series import anchors, provenance
 from collector.series.codec import Bools, Ints
 from collector.series.provenance import Provenance
 from collector.settle.sources import channels_in
+from collector.settle.told import Runs
 from collector.store.prepared import Prepared
 from collector.store.schema import version_segment
-from shared.master import PointVersion, in_force
+from shared.factor import Correction
+from shared.master import PointVersion
 from shared.registers import Mark
 
 #: How far beyond a period the reads at the ends of a gap are looked for. [s]
 REACH = 7 * 86_400
-Runs = tuple[tuple[int, int], ...]
 _RETIMED = int(Mark.RETIMED)
 _ASKED = 256  # channels
 
@@ -36,39 +37,49 @@ _VERSIONS = Prepared(
 )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """Where it is looked for, whatever the channels."""
+
+    connection: Connection
+    size: int  # of the log's tree
+    points_position: int  # of the record that put the points into force
+    numbers: Mapping[str, int]  # of channels, by name
+    corrections: Sequence[Correction]
+
+
 class Behind:
     """What stands behind the rows of a span.
 
     Args:
-        connection: A reading connection.
+        ground: Where it is looked for.
         span: The period; no formula changes in it. [UTC s]
-        size: Of the log's tree.
-        points_position: Of the record that put the points into force.
-        versions: All dated points.
-        refs: The channels of the points.
+        force: The points in force.
+        refs: The channels of those that are asked for.
     """
 
-    def __init__(
-        self, connection: Connection, span: range, size: int, points_position: int,
-        versions: Sequence[PointVersion], refs: Iterable[str],
-    ) -> None:  # fmt: skip
-        self.connection, self.span, self.size = connection, span, size
-        self.points_position = points_position
-        self._force = in_force(versions, span.start)
+    def __init__(self, ground: Ground, span: range, force: Mapping[str, PointVersion], refs: Iterable[str]) -> None:
+        self.connection, self.span, self.size = ground.connection, span, ground.size
+        self.points_position = ground.points_position
+        self._force, self._told_of = force, dict[tuple[int, tuple[str, ...]], list[Runs]]()
         self._seen: dict[Runs, Runs] = {}
-        known = {one.name: one.id for one in names.every(connection)}
-        numbers = {known[ref]: ref for ref in sorted(set(refs) & known.keys())}
+        numbers = {ground.numbers[ref]: ref for ref in sorted(set(refs) & ground.numbers.keys())}
         self._spans: dict[str, list[Ints]] = {ref: [] for ref in numbers.values()}  # start, stop [UTC s], position
         for channels, spans in (*self._versions(list(numbers)), *self._batches(list(numbers))):
             for number, own in _apart(channels, spans):
                 self._spans[numbers[number]].append(own)
-        for ref, own in self._corrections():
+        for ref, own in self._corrections(ground.corrections):
             self._spans[ref].append(own)
 
     def of(self, point: PointVersion) -> list[Runs]:
         """Return for each row of a point the positions behind it, as runs."""
-        count, start, length = len(self.span) // point.length, self.span.start, point.length
-        refs = sorted(channels_in(self._force, [point.id]))
+        key = point.length, tuple(sorted(channels_in(self._force, [point.id])))
+        if key not in self._told_of:  # the parties of an allocation have the same
+            self._told_of = {key: self._of(*key)}
+        return self._told_of[key]
+
+    def _of(self, length: int, refs: Sequence[str]) -> list[Runs]:
+        count, start = len(self.span) // length, self.span.start
         spans = np.concatenate([np.zeros((0, 3), np.int64), *(one for ref in refs for one in self._spans.get(ref, ()))])
         first = np.maximum(0, (spans[:, 0] - start) // length)
         last = np.minimum(count, -(-(spans[:, 1] - start) // length))
@@ -126,9 +137,9 @@ class Behind:
         told = {pair: anchors.behind_record(self.connection, *pair) for pair in set(pairs)}
         return np.array([-1 if (at := told[pair]) is None else at for pair in pairs], np.int64)
 
-    def _corrections(self) -> Iterator[tuple[str, Ints]]:
+    def _corrections(self, corrections: Iterable[Correction]) -> Iterator[tuple[str, Ints]]:
         """Give which `factor` records speak of a channel in the span."""
-        for one in factors.read(self.connection, self.size):
+        for one in corrections:
             start, stop = max(one.start, self.span.start), min(one.stop or self.span.stop, self.span.stop)
             for ref in self._spans if start < stop else ():
                 place, _, quantity = ref.partition(".")

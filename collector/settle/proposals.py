@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from collector.intake import records
 from collector.intake.log import Log
-from collector.settle.release import Made, compare, kept, rows_now
+from collector.settle.release import Made, changed_now, kept
 from collector.store.schema import release as table
 from shared.errors import ConfigError
 
@@ -79,7 +79,7 @@ def _withdrawn(connection: Connection, log: Log) -> set[tuple[str, str]]:
 
 def _proposal(connection: Connection, log: Log, made: Made) -> Proposal:
     try:
-        rows, lacking = compare(made.parsed, rows_now(connection, log, made)), None
+        rows, lacking = changed_now(connection, log, made), None
     except ConfigError as error:  # its points are of another length now, or gone
         rows, lacking = [], str(error)
     return Proposal(made.id, made.kind, made.start, made.stop, tuple(rows), lacking)

@@ -4,7 +4,6 @@ Rules of this file: everything admitted before the position is through VEE, or t
 was released changes, a later release supersedes it; no clock and no host value enters manifest or rows.
 """
 
-import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +18,11 @@ from collector.config import Gate
 from collector.intake import refill
 from collector.intake.log import Log
 from collector.settle import sources
-from collector.settle.behind import Behind
+from collector.settle.changes import Changes
+from collector.settle.computing import Basis, Computing
 from collector.settle.gate import hold
 from collector.settle.rounding import DayCarry
-from collector.settle.rows import results
+from collector.settle.written import Written, rows
 from collector.store.schema import release as table
 from collector.vee import calendar, parameters_log
 from shared import envelope, release, strictjson
@@ -31,11 +31,9 @@ from shared.keys import Signer
 from shared.master import PointVersion, cuts
 from shared.release import Row, instant
 from shared.rounding import CARRY_DAY
-from shared.status import MEASURED, Status
 
 _OPEN = Gate()
 VERSIONS = {"rules": "vee/1"}
-_MEASURED = frozenset(status.name for status in MEASURED | {Status.CALCULATED, Status.EDITED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,13 @@ class Made:
     position: int
     manifest: bytes
     jws: str
-    rows: bytes
+    packed: bytes  # rows.jsonl, zlib: that of a month of many points is large
     made_at: int  # when its record entered the log [UTC us]
+
+    @property
+    def rows(self) -> bytes:
+        """Return rows.jsonl."""
+        return zlib.decompress(self.packed)
 
     @property
     def parsed(self) -> list[Row]:
@@ -72,7 +75,7 @@ class Made:
 
     def each(self) -> Iterator[Row]:
         """Give the rows, one at a time."""
-        return (release.parse(line.decode("ascii").rstrip("\n")) for line in io.BytesIO(self.rows))
+        return rows(self.packed)
 
 
 def make(
@@ -94,20 +97,18 @@ def make(
     """
     _refilled(connection, log)
     draft = _draft(connection, log, asked, timezone)
-    before, older = draft.before, draft.older()
-    rows = draft.rows(older)
-    if before is not None and draft.repeats(before) and _same(rows, older):
-        return before
+    written, changes = draft.written()
+    if draft.before is not None and draft.repeats(draft.before) and changes.none:
+        return draft.before
     if draft.kind != "preliminary":
-        _gate(connection, rows, draft.versions, asked)
-        hold(rows, gate)
-    octets = release.jsonl(rows)
-    members = draft.manifest(rows, octets, _next(connection), older)
+        _gate(connection, written.points, draft.versions, asked)
+        hold(written.short, gate)
+    members = draft.manifest(written, changes, _next(connection))
     manifest = release.manifest(members)
     jws = envelope.seal(manifest.decode("ascii"), envelope.RELEASE, signer)
     made = Made(
         str(members["release_id"]), int(members["number"]), draft.kind, asked.party, asked.start, asked.stop,
-        draft.position, manifest, jws, octets, now,
+        draft.position, manifest, jws, written.packed(), now,
     )  # fmt: skip
     _keep(connection, log, made, draft, now)
     return made
@@ -127,6 +128,7 @@ class _Draft:
     wanted: tuple[str, ...]
     before: Made | None
     timezone: str
+    newest: bool  # whether its position is that of the log now
 
     @property
     def rounding(self) -> str:
@@ -137,27 +139,24 @@ class _Draft:
         """Return whether a release of the same kind stands already."""
         return (before.kind == "preliminary") == (self.kind == "preliminary")
 
-    def older(self) -> list[Row]:
-        """Return the rows of the release before; none where there is none."""
-        return self.before.parsed if self.before else []
-
-    def rows(self, older: Sequence[Row]) -> list[Row]:
-        """Return the rows, in order, given those of the release before."""
-        was = {(row.point, row.quantity, row.start): row for row in older}
-        found: list[Row] = []
+    def written(self) -> tuple[Written, Changes]:
+        """Return the rows, and what they change in those of the release before."""
         carry = DayCarry(self.timezone) if self.rounding == CARRY_DAY else None
-        for span in _spans(self.versions, self.asked):
-            refs = sources.channels_of(self.versions, self.wanted, span.start)
-            behind = Behind(self.connection, span, self.position, self.points_position, self.versions, refs)
-            channels = sources.channels(self.connection, refs, span, self.position)
-            for result in results(self.versions, self.wanted, channels, span, carry):
-                found += result.rows(behind.of(result.point), was)
-        return release.sort(found)
+        basis = Basis(
+            connection=self.connection, versions=self.versions, wanted=self.wanted,
+            spans=list(_spans(self.versions, self.asked)), position=self.position,
+            points_position=self.points_position, newest=self.newest, carry=carry,
+        )  # fmt: skip
+        written, changes = Written(), Changes(None if self.before is None else self.before.each())
+        for _, found in Computing(basis).each(changes.older):
+            for told in found:
+                written.add(told)
+            changes.add(found)
+        return written, changes
 
-    def manifest(self, rows: Sequence[Row], octets: bytes, number: int, older: Sequence[Row]) -> dict[str, Any]:
-        """Return the manifest's members; octets: rows.jsonl; older: the rows of the release before."""
-        before, log = self.before, self.log
-        unobserved = sum(row.status not in _MEASURED for row in rows)
+    def manifest(self, written: Written, changes: Changes, number: int) -> dict[str, Any]:
+        """Return the manifest's members."""
+        before, log, short = self.before, self.log, written.short
         positions = {
             "points": self.points_position,
             "rule_set": _placed(parameters_log.read(self.connection, self.position).position),
@@ -174,14 +173,14 @@ class _Draft:
             "tzdata": package_version("tzdata"),
             "position": self.position,
             "points": list(self.wanted),
-            "counts": release.counts(rows),
-            "expected": len(rows),
-            "unobserved_fraction": release.fraction(unobserved, len(rows)),
+            "counts": written.counts,
+            "expected": short.rows,
+            "unobserved_fraction": release.fraction(short.unseen.count, short.rows),
             "versions": VERSIONS | {"rounding": self.rounding} | software | positions | self._losses(),
-            "merkle_root": release.root(octets),
-            "rows_sha256": release.sha256(octets),
+            "merkle_root": written.root,
+            "rows_sha256": written.sha256,
             "supersedes": before.id if before else None,
-            "delta": compare(older, rows) if before and self.kind == "correction" else None,
+            "delta": changes.delta if before and self.kind == "correction" else None,
             "checkpoint": log.checkpoint(self.connection, self.position).text(),
             "consistency": _consistency(self.connection, log, self.asked.party, self.position, number),
         }
@@ -212,7 +211,9 @@ def _draft(connection: Connection, log: Log, asked: Request, timezone: str, agai
     wanted = _wanted(found.versions, versions, asked)
     before = _standing(connection, asked, wanted, again)
     kind = _kind(asked, before)
-    return _Draft(connection, log, asked, kind, position, found.position, versions, wanted, before, timezone)
+    return _Draft(
+        connection, log, asked, kind, position, found.position, versions, wanted, before, timezone, again is None
+    )  # fmt: skip
 
 
 def _wanted(every: Sequence[PointVersion], versions: Sequence[PointVersion], asked: Request) -> tuple[str, ...]:
@@ -269,13 +270,6 @@ def _spans(versions: Sequence[PointVersion], asked: Request) -> Iterator[range]:
     yield from (range(first, stop) for first, stop in pairwise(cuts(versions, asked.start, asked.stop)))
 
 
-def _same(rows: Sequence[Row], older: Sequence[Row]) -> bool:
-    def shown(row: Row) -> tuple[object, ...]:
-        return row.point, row.quantity, row.start, row.value, row.status, row.qualities, row.method, row.flags
-
-    return len(rows) == len(older) and all(shown(one) == shown(was) for one, was in zip(rows, older, strict=True))
-
-
 def _refilled(connection: Connection, log: Log) -> None:
     names = refill.lacking(connection, log)
     if names:
@@ -285,8 +279,7 @@ def _refilled(connection: Connection, log: Log) -> None:
         )
 
 
-def _gate(connection: Connection, rows: Sequence[Row], versions: Sequence[PointVersion], asked: Request) -> None:
-    points = {row.point for row in rows}
+def _gate(connection: Connection, points: set[str], versions: Sequence[PointVersion], asked: Request) -> None:
     refs = {ref for one in versions if one.id in points for ref in one.whole.refs if "/" in ref}
     blocking = sources.blocking(connection, refs, asked.start, asked.stop)
     if blocking:
@@ -319,7 +312,7 @@ def _keep(connection: Connection, log: Log, made: Made, draft: _Draft, now: int)
             number=made.number, release_id=made.id, kind=made.kind, party=made.party, start=made.start, stop=made.stop,
             points=json.dumps(list(draft.wanted)), position=made.position, record_position=record_position,
             supersedes=draft.before.id if draft.before else None, made_at=now, withdrawn_position=None,
-            manifest=made.manifest, jws=made.jws, rows=zlib.compress(made.rows, 6),
+            manifest=made.manifest, jws=made.jws, rows=made.packed,
         )
     )  # fmt: skip
 
@@ -328,16 +321,15 @@ def kept(row: Mapping[str, Any]) -> Made:
     """Return a release from its row of the table."""
     return Made(
         row["release_id"], row["number"], row["kind"], row["party"], row["start"], row["stop"], row["position"],
-        bytes(row["manifest"]), row["jws"], zlib.decompress(bytes(row["rows"])), row["made_at"],
+        bytes(row["manifest"]), row["jws"], bytes(row["rows"]), row["made_at"],
     )  # fmt: skip
 
 
-def rows_now(connection: Connection, log: Log, made: Made) -> list[Row]:
-    """Return the rows that a standing release would have if it were made now; nothing is written."""
+def changed_now(connection: Connection, log: Log, made: Made) -> list[dict[str, Any]]:
+    """Return the rows of a standing release that would have another value or status if it were made now."""
     manifest = manifest_of(made)
     asked = Request(made.start, made.stop, "final", tuple(manifest["points"]), made.party)
-    draft = _draft(connection, log, asked, manifest["timezone"])
-    return draft.rows(draft.older())
+    return _draft(connection, log, asked, manifest["timezone"]).written()[1].delta
 
 
 def fetch(connection: Connection, release_id: str) -> Made:
@@ -382,16 +374,3 @@ def manifest_of(made: Made) -> dict[str, Any]:
     """Return the manifest as values."""
     members: dict[str, Any] = strictjson.loads(made.manifest)
     return members
-
-
-def compare(older: Sequence[Row], newer: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the rows whose value or status differs, with both."""
-    was = {(row.point, row.quantity, row.start): row for row in older}
-    now = {(row.point, row.quantity, row.start): row for row in newer}
-    found = []
-    for key in sorted(was.keys() | now.keys()):
-        old, new = was.get(key), now.get(key)
-        if old is None or new is None or (old.value, old.status) != (new.value, new.status):
-            values = {"old": old.value if old else None, "new": new.value if new else None}
-            found.append({"point": key[0], "quantity": key[1], "start": instant(key[2])} | values)
-    return found

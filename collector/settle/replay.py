@@ -1,9 +1,13 @@
 """An old release computed again from the ledger, as it stood when the release was made."""
 
+import hashlib
+
 from sqlalchemy import Connection
 
 from collector.intake.log import Log
-from collector.settle.release import Made, compare, draft_again, manifest_of
+from collector.settle.changes import compare
+from collector.settle.release import Made, draft_again, manifest_of
+from collector.settle.written import rows, unpacked
 from shared import release
 
 _SHOWN = 20
@@ -15,14 +19,12 @@ def differences(connection: Connection, log: Log, made: Made) -> list[str]:
     The software's version is no difference: it is what may have changed since.
     """
     draft = draft_again(connection, log, made)
-    older = draft.older()
-    rows = draft.rows(older)
-    octets = release.jsonl(rows)
-    if octets != made.rows:
-        moved = compare(made.parsed, rows)
+    written, changes = draft.written()
+    if written.sha256 != hashlib.file_digest(unpacked(made.packed), "sha256").hexdigest():
+        moved = compare(made.each(), rows(written.packed()))
         lines = [f"{one['point']} at {one['start']}: {one['old']} -> {one['new']}" for one in moved[:_SHOWN]]
         return lines or ["values are the same; evidence, flags, methods or revisions are not"]
-    was, now = manifest_of(made), draft.manifest(rows, octets, made.number, older)
+    was, now = manifest_of(made), draft.manifest(written, changes, made.number)
     return [f"manifest: {name} differs" for name in release.MANIFEST if _shown(was[name]) != _shown(now[name])]
 
 

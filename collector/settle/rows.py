@@ -5,32 +5,34 @@ whose inner gap is scaled to the register is VALID with `inner_estimated` (DESIG
 `shared.verify_release` redoes the same with other means, and a test holds both to be equal.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collector.settle.evaluation import Evaluated, Term, evaluate_point, evaluation_order
 from collector.settle.rounding import DayCarry
+from collector.settle.told import Key, Runs, Told
 from collector.vee import grids
 from collector.vee.series import HAS_VALUE, Codes, Ints
 from shared.master import PointVersion, in_force
-from shared.quantity import QUANTITIES
 from shared.release import Row
-from shared.status import WORST_LAST, Flags, Status, names
+from shared.status import WORST_LAST, Flags, Status
 
 _BACK = np.array([int(status) for status in WORST_LAST], dtype=np.uint8)
 _RANK = np.argsort(_BACK)
+_MOST_BITS = 63  # of int64, its sign apart
 _BITS = np.left_shift(np.int64(1), np.arange(len(Status), dtype=np.int64))
-_NAMES = [status.name for status in Status]
 # As plain numbers: to ask an enumeration for a member at each row takes longer than the row.
 _MISSING, _VALID, _INNER, _PARTIAL = (
     int(one) for one in (Status.MISSING, Status.VALID, Flags.INNER_ESTIMATED, Flags.PARTIAL)
 )
 Bits = NDArray[np.int64]
-Older = Mapping[tuple[str, str, int], Row]  # by point, quantity and start [UTC s]
+#: int64, or Python integers where there are more methods than that has bits.
+Marks = NDArray[Any]
+Older = Mapping[Key, Row]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,7 +43,7 @@ class Channel:
     values: Ints  # [counts]
     status: Codes
     flags: Bits
-    methods: Sequence[str | None]
+    methods: Marks  # bit 1 << method (`marked`); 0 where none was used
     positions: Ints  # of the records that wrote the versions; -1 where there is none
 
 
@@ -52,8 +54,20 @@ class Summed:
     term: Term
     sets: Bits  # bit 1 << status of each interval
     flags: Bits
-    methods: Sequence[frozenset[str]]
+    methods: Marks  # bit 1 << method of each interval
     far: Codes  # how far from a read (`grids.far`)
+
+
+def marked(methods: Ints | Codes | NDArray[np.uint16]) -> Marks:
+    """Return numbers of methods as bits.
+
+    >>> marked(np.array([0, 3], np.uint16)).tolist()
+    [0, 8]
+    """
+    most = int(methods.max(initial=0))
+    bits = [0, *(1 << method for method in range(1, most + 1))]
+    found: Marks = np.array(bits, np.int64 if most < _MOST_BITS else np.object_)[methods]
+    return found
 
 
 def summed(channel: Channel | None, count: int, length: int) -> Summed:
@@ -78,7 +92,7 @@ def summed(channel: Channel | None, count: int, length: int) -> Summed:
         term=Term(values=values.astype(np.int64), status=made),
         sets=grids.along(np.bitwise_or, _BITS[status]),
         flags=grids.along(np.bitwise_or, flags) | np.where(inner, _INNER, 0),
-        methods=_methods(channel.methods, count, each),
+        methods=grids.along(np.bitwise_or, channel.methods.reshape(count, each)),
         far=grids.far(status, flags),
     )
 
@@ -100,7 +114,7 @@ def _stacked(channels: Sequence[Channel]) -> Channel:
     return Channel(
         length=channels[0].length, values=np.concatenate([one.values for one in channels]),
         status=np.concatenate([one.status for one in channels]), flags=np.concatenate([one.flags for one in channels]),
-        methods=[name for one in channels for name in one.methods] if any(any(one.methods) for one in channels) else [],
+        methods=np.concatenate([one.methods for one in channels]),
         positions=np.zeros(0, np.int64),  # nobody asks for them
     )  # fmt: skip
 
@@ -118,7 +132,7 @@ def _nothing(count: int) -> Summed:
         term=Term(values=np.zeros(count, dtype=np.int64), status=missing),
         sets=np.full(count, 1 << Status.MISSING, dtype=np.int64),
         flags=np.zeros(count, dtype=np.int64),
-        methods=[frozenset()] * count,
+        methods=np.zeros(count, dtype=np.int64),
         far=grids.nothing(count),
     )
 
@@ -130,15 +144,6 @@ def _absent(count: int) -> Summed:
     return replace(nothing, term=term, sets=np.zeros(count, dtype=np.int64))
 
 
-def _methods(methods: Sequence[str | None], count: int, each: int) -> Sequence[frozenset[str]]:
-    if not any(methods):
-        return [frozenset()] * count
-    if each == 1:
-        sets = {name: frozenset([name] if name else []) for name in set(methods)}
-        return [sets[name] for name in methods]
-    return [frozenset(filter(None, methods[at : at + each])) for at in range(0, count * each, each)]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Result:
     """A point over the part of the period in which one formula holds."""
@@ -148,38 +153,33 @@ class Result:
     evaluated: Evaluated
     summed: Summed  # all that it is made of, as one: its values and statuses are those of the point
 
-    def rows(self, evidence: Sequence[tuple[tuple[int, int], ...]], older: Older) -> Iterator[Row]:
-        """Give the rows, each of a later revision than the older one that it differs from."""
+    def told(self, evidence: Sequence[Runs], older: Older, names: Mapping[int, str]) -> Told:
+        """Return the rows, each of a later revision than the older one that it differs from.
+
+        Args:
+            evidence: Of each row.
+            older: Rows of the release before.
+            names: Of methods.
+        """
         point, summed, evaluated = self.point, self.summed, self.evaluated
-        head = point.id, point.quantity, QUANTITIES[point.quantity].unit
-        starts = range(self.start, self.start + len(evaluated.values) * point.length, point.length)
+        counts, known = evaluated.values.tolist(), evaluated.known.tolist()
+        values = [count if there else None for count, there in zip(counts, known, strict=True)]
         flags = summed.flags | np.where(evaluated.partial, _PARTIAL, 0)
-        columns = evaluated.values, evaluated.known, evaluated.status, summed.sets, flags
-        plain = zip(*(one.tolist() for one in columns), strict=True)
-        for start, (count, known, status, sets, bits), methods, behind in zip(
-            starts, plain, summed.methods, evidence, strict=True
-        ):
-            value, name, was = count if known else None, _NAMES[status], older.get((point.id, point.quantity, start))
-            revision = 0 if was is None else was.revision + ((was.value, was.status) != (value, name))
-            yield Row(
-                *head, start, point.length, value, name, _qualities(sets), _method(methods),
-                _flags(bits), revision, behind,
-            )  # fmt: skip
+        starts, status = range(self.start, self.start + len(values) * point.length, point.length), evaluated.status
+        return Told(
+            point=point.id, quantity=point.quantity, length=point.length, starts=starts, values=values,
+            status=status.tolist(), sets=summed.sets.tolist(), methods=summed.methods.tolist(), flags=flags.tolist(),
+            behind=evidence, revisions=self._revisions(starts, values, older), names=names,
+        )  # fmt: skip
 
-
-@cache  # of the few sets that occur
-def _qualities(bits: int) -> tuple[str, ...]:
-    return tuple(sorted(status.name for status in Status if bits >> status & 1))
-
-
-@cache
-def _method(names: frozenset[str]) -> str | None:
-    return "+".join(sorted(names)) or None
-
-
-@cache
-def _flags(bits: int) -> tuple[str, ...]:
-    return tuple(names(Flags(bits)))
+    def _revisions(self, starts: range, values: Sequence[int | None], older: Older) -> list[int]:
+        if not older:
+            return [0] * len(values)
+        found, names = list[int](), [Status(code).name for code in self.evaluated.status.tolist()]
+        for start, value, name in zip(starts, values, names, strict=True):
+            was = older.get((self.point.id, self.point.quantity, start))
+            found.append(0 if was is None else was.revision + ((was.value, was.status) != (value, name)))
+        return found
 
 
 def results(
@@ -196,13 +196,17 @@ def results(
         carry: Of the rows before; None: each row is rounded for itself, half-even.
     """
     force = in_force(versions, span.start)
-    order = evaluation_order({one.id: one.whole for one in force.values()}, {one.id for one in versions})
-    needed = _needed(force, wanted)
-    found: dict[str, Result] = {}
-    for name in order:
-        if name in needed:
-            found[name] = _result(force[name], found, channels, span, carry)
+    found = dict[str, Result]()
+    for name in needed(versions, force, wanted):
+        found[name] = result(force[name], found, channels, span, carry)
     return [found[name] for name in sorted(wanted) if name in found]
+
+
+def needed(versions: Sequence[PointVersion], force: Mapping[str, PointVersion], wanted: Sequence[str]) -> list[str]:
+    """Return the points in force that some points are made of, and those themselves: each after its own parts."""
+    order = evaluation_order({one.id: one.whole for one in force.values()}, {one.id for one in versions})
+    own = _needed(force, wanted)
+    return [name for name in order if name in own]
 
 
 def _needed(force: Mapping[str, PointVersion], wanted: Sequence[str]) -> set[str]:
@@ -215,10 +219,11 @@ def _needed(force: Mapping[str, PointVersion], wanted: Sequence[str]) -> set[str
     return needed
 
 
-def _result(
+def result(
     point: PointVersion, found: Mapping[str, Result], channels: Mapping[str, Mapping[int, Channel]], span: range,
     carry: DayCarry | None,
 ) -> Result:  # fmt: skip
+    """Return a point over a period, given those that it is made of, and else as `results`."""
     count = len(span) // point.length
     read = [
         (ref, one)
@@ -240,13 +245,14 @@ def _result(
 def _together(evaluated: Evaluated, parts: Sequence[Summed]) -> Summed:
     """Return what a point is made of as one."""
     status = np.where(evaluated.known, evaluated.status, Status.MISSING).astype(np.uint8)
-    columns = [part.methods for part in parts if any(part.methods)]
-    nothing: frozenset[str] = frozenset()
+    sets: Bits = np.bitwise_or.reduce([part.sets for part in parts])
+    flags: Bits = np.bitwise_or.reduce([part.flags for part in parts])
+    methods: Marks = np.bitwise_or.reduce([part.methods for part in parts])
     return Summed(
         term=Term(values=evaluated.values, status=status),
-        sets=np.bitwise_or.reduce([part.sets for part in parts]),
-        flags=np.bitwise_or.reduce([part.flags for part in parts]),
-        methods=[nothing.union(*row) for row in zip(*columns, strict=True)] or [nothing] * len(status),
+        sets=sets,
+        flags=flags,
+        methods=methods,
         far=np.max([part.far for part in parts], axis=0),
     )
 
@@ -263,7 +269,7 @@ def _nearest(sums: Sequence[Summed], count: int) -> Summed:
         ),
         sets=np.stack([one.sets for one in sums])[chosen, rows],
         flags=np.stack([one.flags for one in sums])[chosen, rows],
-        methods=[sums[at].methods[row] for row, at in enumerate(chosen.tolist())],
+        methods=np.stack([one.methods for one in sums])[chosen, rows],
         far=np.stack([one.far for one in sums])[chosen, rows],
     )
 

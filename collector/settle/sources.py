@@ -12,7 +12,7 @@ from collector.intake import records
 from collector.intake.log import Log
 from collector.series import channels as names
 from collector.series import versions as series
-from collector.settle.rows import Channel
+from collector.settle.rows import Channel, marked
 from collector.store.schema import blob, finding
 from shared import master, strictjson, veil
 from shared.master import PointVersion, in_force
@@ -97,9 +97,25 @@ def rest_on(versions: Sequence[PointVersion], manifest: Any) -> set[str]:  # noq
     return found
 
 
-def channels(connection: Connection, refs: Iterable[str], span: range, size: int) -> dict[str, dict[int, Channel]]:
-    """Return the versions of channels over a span at a log size, by name and interval length; unknown ones lack."""
-    known = {one.name: one.id for one in names.every(connection)}
+def numbers(connection: Connection) -> dict[str, int]:
+    """Return the number of each channel that ever had a value, by its name."""
+    return {one.name: one.id for one in names.every(connection)}
+
+
+def channels(
+    connection: Connection, known: Mapping[str, int], refs: Iterable[str], span: range, size: int,
+    *, newest: bool = False,
+) -> dict[str, dict[int, Channel]]:  # fmt: skip
+    """Return the versions of channels over a span at a log size, by name and interval length; unknown ones lack.
+
+    Args:
+        connection: A reading connection.
+        known: Numbers of channels.
+        refs: Names of those that are asked for.
+        span: Of time. [UTC s]
+        size: Of the log.
+        newest: Whether the log has that size now: then what is believed now is read, which is kept apart.
+    """
     asked = {known[ref]: ref for ref in sorted(set(refs) & known.keys())}
     alike: dict[int, list[int]] = {}
     for number, lengths in series.lengths_of(connection, list(asked), size).items():
@@ -107,18 +123,17 @@ def channels(connection: Connection, refs: Iterable[str], span: range, size: int
             if span.start % length == 0 and span.stop % length == 0:
                 alike.setdefault(length, []).append(number)
     found: dict[str, dict[int, Channel]] = {}
-    for length, numbers in sorted(alike.items()):
-        for number, values in series.read_many(connection, numbers, span.start, span.stop, length, size):
+    for length, own in sorted(alike.items()):
+        as_of = None if newest else size
+        for number, values in series.read_many(connection, own, span.start, span.stop, length, as_of):
             found.setdefault(asked[number], {})[length] = _channel(values)
     return found
 
 
 def _channel(values: series.Values) -> Channel:
-    names = np.full(max(values.methods, default=0) + 1, None, np.object_)
-    names[list(values.methods)] = list(values.methods.values())
     return Channel(
         length=values.length, values=values.values, status=values.status, flags=values.flags.astype(np.int64),
-        methods=names[values.method].tolist(), positions=values.positions,
+        methods=marked(values.method), positions=values.positions,
     )  # fmt: skip
 
 

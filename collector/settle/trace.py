@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from collector.intake.log import Entry, Log
+from collector.series import versions as series
 from collector.settle import sources
 from collector.settle.release import Made
+from collector.settle.told import method_of
 from collector.vee.series import HAS_VALUE
 from shared import batch, envelope, record
 from shared.errors import ConfigError
@@ -28,7 +30,7 @@ def trace(connection: Connection, log: Log, made: Made, point: str, start: int) 
     Raises:
         ConfigError: the release has no such row.
     """
-    row = next((one for one in made.parsed if (one.point, one.start) == (point, start)), None)
+    row = next((one for one in made.each() if (one.point, one.start) == (point, start)), None)
     if row is None:
         raise ConfigError(f"release {made.id} has no row of {point} at {instant(start)}")
     versions = sources.points(connection, made.position).versions
@@ -50,13 +52,15 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _intervals(connection: Connection, ref: str, row: Row, size: int) -> Iterator[dict[str, Any]]:
-    span = range(row.start, row.start + row.length_s)
-    for length, channel in sorted(sources.channels(connection, [ref], span, size).get(ref, {}).items()):
+    span, names = range(row.start, row.start + row.length_s), series.methods(connection)
+    known = sources.numbers(connection)
+    for length, channel in sorted(sources.channels(connection, known, [ref], span, size).get(ref, {}).items()):
         for at in range(len(channel.values)):
             status = Status(int(channel.status[at]))
             yield {
                 "channel": ref, "start": instant(row.start + at * length), "length_s": length, "status": status.name,
-                "value": int(channel.values[at]) if HAS_VALUE[status] else None, "method": channel.methods[at],
+                "value": int(channel.values[at]) if HAS_VALUE[status] else None,
+                "method": method_of(int(channel.methods[at]), names),
                 "position": int(channel.positions[at]),
             }  # fmt: skip
 

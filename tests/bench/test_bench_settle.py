@@ -13,15 +13,16 @@ import pytest
 
 from collector.settle import folder, release, rows
 from collector.settle.release import Request
+from collector.settle.written import Written
 from collector.store.engine import Store, open_store
 from collector.store.migrate import migrate
 from collector.vee.run import catch_up
 from shared import envelope, keys, master
-from shared import release as contract
 from shared.keys import Signer
 from shared.master import PointVersion
-from shared.release import Row
+from tests.bench.filled import Size, fill
 from tests.bench.pairs import reached, show
+from tests.bench.releasing import cost
 from tests.bench.site import NAMES, body
 from tests.collector.conftest import Centre
 
@@ -50,7 +51,7 @@ def test_a_day_of_many_channels_is_released_quickly() -> None:
     chance = np.random.default_rng(7)
     blank = rows.Channel(
         length=QUARTER, values=np.zeros(SLOTS, np.int64), status=np.ones(SLOTS, np.uint8),
-        flags=np.zeros(SLOTS, np.int64), methods=[None] * SLOTS, positions=np.full(SLOTS, 9),
+        flags=np.zeros(SLOTS, np.int64), methods=np.zeros(SLOTS, np.int64), positions=np.full(SLOTS, 9),
     )  # fmt: skip
     made = {
         _channel(n): {QUARTER: replace(blank, values=chance.integers(0, 10**9, SLOTS))} for n in range(POINTS * EACH)
@@ -66,13 +67,12 @@ def test_a_day_of_many_channels_is_released_quickly() -> None:
 
 
 def _released(points: list[PointVersion], made: dict[str, dict[int, rows.Channel]], signer: Signer) -> int:
-    found: list[Row] = []
-    behind = [EVIDENCE] * SLOTS
+    written, behind = Written(), [EVIDENCE] * SLOTS
     for result in rows.results(points, [one.id for one in points], made, range(START, START + DAY)):
-        found += result.rows(behind, {})
-    octets = contract.jsonl(contract.sort(found))
-    envelope.seal(f"{contract.root(octets)}{contract.sha256(octets)}", envelope.RELEASE, signer)
-    return octets.count(b"\n")
+        written.add(result.told(behind, {}, {}))
+    written.packed()
+    envelope.seal(f"{written.root}{written.sha256}", envelope.RELEASE, signer)
+    return written.short.rows
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_release_is_made_from_the_store_and_audited(store: Store, tmp_path: Path) -> None:
-    """Measure per channel what the store adds, and per interval what `wattseal verify` takes; both extrapolated."""
+    """Measure per channel what the store adds, and per interval what `wattseal verify` takes."""
     centre = Centre(store)
     agent = centre.agent()
     texts = [agent.texts[0]]
@@ -110,10 +110,22 @@ def test_a_release_is_made_from_the_store_and_audited(store: Store, tmp_path: Pa
         folder.evidence(connection, centre.log, made, centre.signer.verifier, target)
     store.close()
     _audit(target, agent.signer, centre.signer, tmp_path / "trusted", channels * SLOTS * DAYS)
-    whole_site = POINTS * EACH * seconds / channels / DAYS
-    show(f"13 the same through the store (SQLite), of {channels} channels", [
+    show(f"the same through the store, of {channels} channels that agents have sealed", [
         ("a channel and day", f"{1000 * seconds / channels / DAYS:.2f} ms CPU"),
-        ("10,000 channels, extrapolated", f"{whole_site:.1f} s CPU; {reached(whole_site, 3)}"),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("pieces", [1, 24])
+def test_a_day_of_many_channels_is_released_from_the_store(tmp_path: Path, pieces: int) -> None:
+    """Measure the whole way through SQLite, with 10,000 channels; `pieces`: how often VEE has run on the day."""
+    size = Size(channels=POINTS * EACH, points=POINTS, days=1, pieces=pieces)
+    fill(tmp_path / "collector", size)
+    found = cost(tmp_path / "collector", size)
+    assert found.rows == size.rows
+    show(f"13 the same through the store (SQLite): 10,000 channels, versions in {pieces} pieces", [
+        ("read, evaluated, hashed, signed, kept", f"{found.making[0]:.2f} s CPU; {reached(found.making[0], 3)}"),
+        ("wall", f"{found.making[1]:.2f} s"),
+        ("written as files", f"{found.writing[0]:.2f} s CPU, {found.writing[1]:.2f} s"),
     ])  # fmt: skip
 
 

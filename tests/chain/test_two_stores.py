@@ -13,7 +13,7 @@ from collector.settle import folder, release
 from collector.settle.release import Made, Request
 from collector.settle.rounding import DayCarry
 from collector.settle.rows import results
-from collector.settle.sources import channels, channels_of
+from collector.settle.sources import channels, channels_of, numbers
 from collector.store.engine import Store, open_store
 from collector.store.migrate import migrate
 from collector.vee.run import catch_up
@@ -72,7 +72,7 @@ class Collector:
         span = range(*DAY)
         with self.store.read() as connection:
             refs = channels_of(POINTS, [one.id for one in POINTS], T0)
-            known = channels(connection, refs, span, size)
+            known = channels(connection, numbers(connection), refs, span, size)
             found = results(POINTS, [one.id for one in POINTS], known, span, DayCarry("Europe/Berlin"))
         return [(one.point.id, [one.evaluated.value(at) for at in range(len(one.evaluated.values))]) for one in found]
 

@@ -58,7 +58,8 @@ class Grid:
         value, status, flags = zip(*slots, strict=True)
         return Channel(
             length=self.length, values=np.array(value, np.int64), status=np.array(status, np.uint8),
-            flags=np.array(flags, np.int64), methods=[None] * len(value), positions=np.zeros(len(value), np.int64),
+            flags=np.array(flags, np.int64), methods=np.zeros(len(value), np.int64),
+            positions=np.zeros(len(value), np.int64),
         )  # fmt: skip
 
     def as_evidence(self, found: Evidence) -> None:
@@ -114,7 +115,7 @@ def test_rows_and_verify_give_the_same_on_any_versions(
         for grid in found:
             channels.setdefault(grid.channel, {})[grid.length] = grid.as_collector(span)
         for result in results(points, [one.id for one in points], channels, span, carry):
-            for at, row in enumerate(result.rows([()] * (len(span) // result.point.length), {})):
+            for at, row in enumerate(result.told([()] * (len(span) // result.point.length), {}, {}).rows()):
                 redone = redo(result.point, row.start)
                 assert redone == (row.value, row.status, set(row.qualities)), (result.point.formula, at)
                 assert (row.value is None) == (row.status == "MISSING")

@@ -46,6 +46,15 @@ def test_roots_are_those_of_the_definition(size: int) -> None:
     assert merkle.root_of([merkle.leaf_hash(entry) for entry in TREE.entries[:size]]) == expected
 
 
+@pytest.mark.parametrize("size", [0, 1, 2, 4095, 4096, 4097, 8191, 8192, 12_289])
+def test_leaves_that_come_in_parts_have_the_same_root(size: int) -> None:
+    leaves = [merkle.leaf_hash(number.to_bytes(4, "big")) for number in range(size)]
+    rising = merkle.Rising()
+    for at in range(0, size, 1500):
+        rising.add(leaves[at : at + 1500])
+    assert rising.root() == merkle.root_of(leaves)
+
+
 def test_the_empty_tree_and_known_vectors() -> None:
     # RFC 6962 section 2.1: the hash of an empty list is the hash of an empty string.
     assert merkle.root_of([]).hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

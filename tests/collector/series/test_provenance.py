@@ -103,8 +103,19 @@ def test_the_versions_of_many_channels_are_those_of_each(places: Store) -> None:
                 alone = versions.read(connection, number, SPAN.start, SPAN.stop, length, SIZE)
                 whole = versions.read(connection, number, START, START + 96 * QUARTER, length, SIZE)
                 assert (length in told[number]) == bool((whole.positions >= 0).any())
-                for name in ("values", "status", "flags", "method", "positions"):
-                    assert getattr(many[number], name).tolist() == getattr(alone, name).tolist()
+                assert plain(many[number]) == plain(alone)
+            ends = SPAN.start, SPAN.stop, length
+            believed = dict(versions.read_many(connection, CHANNELS, *ends, None))
+            replayed = dict(versions.read_many(connection, CHANNELS, *ends, 10**9))
+            assert [*map(plain, believed.values())] == [*map(plain, replayed.values())]
+            assert {number: plain(one) for number, one in believed.items()} == {
+                number: plain(versions.read(connection, number, *ends)) for number in CHANNELS
+            }  # fmt: skip
+
+
+def plain(one: versions.Values) -> list[list[int]]:
+    """Return all of it as what can be compared."""
+    return [getattr(one, name).tolist() for name in ("values", "status", "flags", "method", "positions")]
 
 
 def test_of_each_place_the_last_one_stands() -> None:

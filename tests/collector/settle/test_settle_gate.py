@@ -4,7 +4,7 @@ import pytest
 
 from collector.config import Collector, Gate
 from collector.settle import release
-from collector.settle.gate import hold
+from collector.settle.gate import Short, hold
 from collector.settle.making import made
 from collector.settle.release import Request
 from collector.store.engine import Store
@@ -18,9 +18,18 @@ from tests.collector.vee.test_vee_run import T0
 ROWS = [row(1), row(2, Status.ESTIMATED, method="linear", start=1800), row(None, Status.MISSING, start=3600)]
 
 
+def seen() -> Short:
+    """Return what the rows lack."""
+    short = Short()
+    short.rows = len(ROWS)
+    for one in ROWS:
+        short.see(one.point, one.start, one.value, one.status)
+    return short
+
+
 def test_without_limits_all_passes() -> None:
-    hold(ROWS, Gate())
-    hold(ROWS, Gate(missing_most=1, unobserved_most="0.67"))
+    hold(seen(), Gate())
+    hold(seen(), Gate(missing_most=1, unobserved_most="0.67"))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +44,7 @@ def test_without_limits_all_passes() -> None:
 )
 def test_what_lacks_is_listed(gate: Gate, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        hold(ROWS, gate)
+        hold(seen(), gate)
 
 
 def test_a_final_that_lacks_too_much_is_not_made(store: Store) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from collector.settle import carry_round
 from collector.settle.evaluation import Term, evaluate
 from collector.settle.rounding import DayCarry
-from collector.settle.rows import Channel, Summed, summed, summed_together
+from collector.settle.rows import Channel, Summed, marked, summed, summed_together
 from shared.formula import Formula
 from shared.master import PointVersion
 from shared.status import Flags, Status
@@ -19,7 +19,7 @@ NOON = 1_772_452_800  # 2026-03-02T12:00:00Z
 COUNT, ROW = 4, 900
 STATUSES = st.sampled_from([Status.VALID, Status.VALID, Status.ESTIMATED, Status.MISSING, Status.EDITED])
 FLAGS = st.sampled_from([Flags.NONE, Flags.SCALED, Flags.AUTHORED, Flags.SEAM]).map(int)
-NAMES = st.sampled_from([None, None, "linear", "ridge"])
+METHODS = st.sampled_from([0, 0, 1, 17, 70])  # their numbers; the last is no bit of an integer of the machine's
 
 
 @st.composite
@@ -27,19 +27,19 @@ def channels(draw: st.DrawFn) -> Channel:
     """Return a channel of a grid that fits into the rows, or of one that does not."""
     length = draw(st.sampled_from([300, 900, 900, 450, 600]))
     n = COUNT * ROW // length
-    several = st.lists(st.tuples(st.integers(0, 10**6), STATUSES, FLAGS, NAMES), min_size=n, max_size=n)
+    several = st.lists(st.tuples(st.integers(0, 10**6), STATUSES, FLAGS, METHODS), min_size=n, max_size=n)
     values, statuses, flags, methods = zip(*draw(several), strict=True)
     return Channel(
         length=length, values=np.array(values, np.int64), status=np.array(statuses, np.uint8),
-        flags=np.array(flags, np.int64), methods=methods, positions=np.zeros(n, np.int64),
+        flags=np.array(flags, np.int64), methods=marked(np.array(methods, np.uint16)), positions=np.zeros(n, np.int64),
     )  # fmt: skip
 
 
 def plain(one: Summed) -> tuple[object, ...]:
     """Return all of it as what can be compared."""
-    columns = one.term.values, one.term.status, one.sets, one.flags, one.far
+    columns = one.term.values, one.term.status, one.sets, one.flags, one.methods, one.far
     assert len(fields(one)) == 5
-    return *(column.tolist() for column in columns), list(one.methods)
+    return tuple(column.tolist() for column in columns)
 
 
 @given(st.lists(channels(), max_size=6))
