@@ -28,7 +28,7 @@ US = 1_000_000
 PAUSES_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 #: No time to wait is longer, whatever the other side asks for. [s]
 MOST_S = 2 * PAUSES_S[-1]
-_RULE, _MADE_BY = "delivery", "deliver"
+_RULE = "delivery"
 _SAID = 2000  # characters that are kept of why it was not taken
 
 
@@ -83,7 +83,7 @@ def arrived(connection: Connection, log: Log, target: Target, one: Waiting, said
     done = {"state": "delivered", "delivered_at": now, "said": said[:_SAID] or None, "first_at": one.first_at or now}
     _note(connection, target.id, one, ("waiting", "dead"), **done)
     abouts = [_about(target.id, one.happening.position)]
-    findings.settle_about(connection, _RULE, _MADE_BY, abouts, log.size(connection))
+    findings.settle_about(connection, _RULE, abouts, log.size(connection))
 
 
 def failed(connection: Connection, target: Target, one: Waiting, said: str, now: int, after_s: float = 0.0) -> bool:
@@ -111,7 +111,7 @@ def give_up(connection: Connection, target: Target, one: Waiting, said: str, now
     )
     connection.execute(
         insert(finding).values(
-            rule=_RULE, severity="W", start=one.happening.start, stop=one.happening.stop, text=text, made_by=_MADE_BY,
+            rule=_RULE, severity="W", start=one.happening.start, stop=one.happening.stop, text=text, made_by="deliver",
             position=one.happening.position, about=_about(target.id, one.happening.position),
         )
     )  # fmt: skip
@@ -142,7 +142,7 @@ def retry(connection: Connection, log: Log, target: str, release_id: str | None,
         raise ConfigError(f"target {target}: nothing{what} was given up; `wattseal collector deliver list` shows all")
     connection.execute(update(delivery).where(*which).values(state="waiting", attempts=0, next_at=now, first_at=None))
     abouts = [_about(target, one) for one in found]
-    findings.settle_about(connection, _RULE, _MADE_BY, abouts, log.size(connection))
+    findings.settle_about(connection, _RULE, abouts, log.size(connection))
     return len(found)
 
 

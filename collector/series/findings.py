@@ -67,9 +67,9 @@ def settle(connection: Connection, rule: str, made_by: str, places: Sequence[int
         resolve(connection, list(found.scalars()), position)
 
 
-def settle_about(connection: Connection, rule: str, made_by: str, abouts: Sequence[str], position: int) -> None:
+def settle_about(connection: Connection, rule: str, abouts: Sequence[str], position: int) -> None:
     """Note that what stands open of a rule under some keys is settled, whatever its text says."""
-    own = (finding.c.rule == rule) & (finding.c.made_by == made_by) & finding.c.resolved_position.is_(None)
+    own = (finding.c.rule == rule) & finding.c.resolved_position.is_(None)
     for some in portions(abouts):
         connection.execute(update(finding).where(own, finding.c.about.in_(some)).values(resolved_position=position))
 

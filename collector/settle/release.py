@@ -207,7 +207,7 @@ def draft_again(connection: Connection, log: Log, made: Made) -> "_Draft":
 def _draft(connection: Connection, log: Log, asked: Request, timezone: str, again: Made | None = None) -> _Draft:
     position = log.size(connection) if again is None else again.position
     found = sources.points(connection, position)
-    versions = [one for one in found.versions if not one.parties or asked.party is None or asked.party in one.parties]
+    versions = sources.seen_by(found.versions, asked.party)
     wanted = _wanted(found.versions, versions, asked)
     before = _standing(connection, asked, wanted, again)
     kind = _kind(asked, before)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select
 
 from collector.config import Schedule
+from collector.settle import sources
 from collector.store.schema import release as table
 
 _SATURDAY = 5
@@ -75,18 +76,41 @@ def _begin(timezone: str, day: date) -> int:
 
 
 def lacking(connection: Connection, schedule: Schedule, found: Collection[Due]) -> list[Due]:
-    """Return those that nobody has made: a final stands for the preliminary of its period, too.
+    """Return those that nobody has made: a final, or a correction of it, stands for the preliminary of its period, too.
 
-    Where the schedule names points, only a release of just those counts; else any of the party's.
+    Only a release of just the points of the schedule counts: where it names none, of all that the party had then.
     """
-    meant = [table.c.party.is_(None) if schedule.party is None else table.c.party == schedule.party]
-    if schedule.points:
-        meant.append(table.c.points == json.dumps(sorted(set(schedule.points))))
-    rows = connection.execute(select(table.c.start, table.c.stop, table.c.kind).where(*meant)).all()
-    finals = {(row.start, row.stop) for row in rows if row.kind != "preliminary"}
-    early = {(row.start, row.stop) for row in rows if row.kind == "preliminary"}
+    made = _made(connection, schedule, {(one.start, one.stop) for one in found})
+    finals = {(start, stop) for start, stop, kind in made if kind != "preliminary"}
+    early = {(start, stop) for start, stop, kind in made if kind == "preliminary"}
     return [
         one
         for one in found
         if (one.start, one.stop) not in finals and not (one.kind == "preliminary" and (one.start, one.stop) in early)
     ]
+
+
+def _made(
+    connection: Connection, schedule: Schedule, periods: Collection[tuple[int, int]]
+) -> list[tuple[int, int, str]]:
+    """Return period and kind of the releases of some periods that the schedule asks for."""
+    whose = table.c.party.is_(None) if schedule.party is None else table.c.party == schedule.party
+    query = select(table.c.start, table.c.stop, table.c.kind, table.c.points, table.c.manifest).where(whose)
+    if schedule.points:
+        query = query.where(table.c.points == json.dumps(sorted(set(schedule.points))))
+    rows = [row for row in connection.execute(query) if (row.start, row.stop) in periods]
+    known = dict[int, str]()  # what all points of the party were, by the record that put them into force
+    return [
+        (row.start, row.stop, row.kind)
+        for row in rows
+        if schedule.points or row.points == _whole(connection, schedule.party, row.manifest, known)
+    ]
+
+
+def _whole(connection: Connection, party: str | None, manifest: bytes, known: dict[int, str]) -> str:
+    """Return all points that a party had when a release was made, as the table has them."""
+    position = int(json.loads(manifest)["versions"]["points"])
+    if position not in known:
+        ids = {one.id for one in sources.seen_by(sources.points(connection, position + 1).versions, party)}
+        known[position] = json.dumps(sorted(ids))
+    return known[position]

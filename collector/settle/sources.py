@@ -41,6 +41,11 @@ def points(connection: Connection, size: int) -> Points:
     return Points(veil.opened(body, openings(connection, body)), position)
 
 
+def seen_by(versions: Iterable[PointVersion], party: str | None) -> list[PointVersion]:
+    """Return the points of a release of a party, all of them where it is cut for nobody."""
+    return [one for one in versions if not one.parties or party is None or party in one.parties]
+
+
 def openings(connection: Connection, body: dict[str, Any]) -> list[bytes]:
     """Return every opening of a veiled `points` record."""
     query = select(blob.c.bytes).where(blob.c.sha256 == bytes.fromhex(body["sha256"]))

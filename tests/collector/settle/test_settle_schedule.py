@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from collector.config import Collector, Gate, Schedule
-from collector.settle.release import fetch, listed
+from collector.settle.making import made
+from collector.settle.release import Request, fetch, listed
 from collector.settle.schedule import business_days, due
 from collector.settle.scheduled import Scheduled
 from collector.store.engine import Store
@@ -119,6 +120,79 @@ def test_a_schedule_of_some_points_is_not_met_by_a_release_of_others(store: Stor
     assert [len(one.parsed) for one in found] == [96, 96]
 
 
+def test_a_schedule_of_all_points_is_not_met_by_a_release_of_some_and_stays_met_when_points_are_added(
+    store: Store,
+) -> None:
+    office = Office(Centre(store))
+    gt2 = dataclasses.replace(GT1, id="gt2")
+    office.points(GT1, gt2)
+    office.send(0, [100, 110, 125, 140])
+    centre = office.centre
+    first = T0 // 86_400 * 86_400
+    day = {"id": "d", "since": datetime.fromtimestamp(first, UTC), "period": "day", "preliminary_after": 0}
+    text = {"schema": 1, "id": "central", "mqtt": {"embedded": True}, "schedule": [day]}
+    config = Collector.model_validate(text)
+    scheduled = Scheduled(store, centre.log, centre.clock, centre.signer, config)
+    centre.clock.advance(86_400)
+    some = Request(first, first + 86_400, "preliminary", ("gt2",), None)
+    made(store, centre.log, centre.clock, centre.signer, config, some)
+    assert len(scheduled.waiting(config.schedule[0])) == 1
+    assert (scheduled.look(), scheduled.look()) == (1, 0)
+    office.points(GT1, gt2, dataclasses.replace(GT1, id="gt3"))
+    assert scheduled.look() == 0  # what was all of its points then is its release for good
+    with store.read() as connection:
+        assert len(listed(connection)) == 2
+
+
+def test_a_schedule_that_fails_for_long_has_one_finding_for_each_kind(store: Store) -> None:
+    office = Office(Centre(store))
+    office.points(dataclasses.replace(GT1, parties=("bank",)))
+    office.send(0, [100, 110, 125, 140])
+    centre = office.centre
+    day = {"since": datetime(2026, 2, 24, tzinfo=UTC), "period": "day", "preliminary_after": 0, "final_after": 1}
+    text = {"schema": 1, "id": "central", "mqtt": {"embedded": True}, "target": []}
+    fails = Collector.model_validate(text | {"schedule": [day | {"id": "daily", "party": "nobody"}]})
+    scheduled = Scheduled(store, centre.log, centre.clock, centre.signer, fails)
+
+    def told(*, is_open: bool) -> list[str]:
+        with store.read() as connection:
+            rows = connection.execute(finding.select().where(finding.c.rule == "schedule").order_by(finding.c.id))
+            return [row.text.partition(" cannot")[0] + row.text[row.text.find(" ("):row.text.find("):") + 2]
+                    for row in rows if (row.resolved_position is None) is is_open]  # fmt: skip
+
+    for _ in range(4):
+        scheduled.look(most=5)
+        centre.clock.advance(86_400)
+    scheduled.look(most=5)
+    again = Scheduled(store, centre.log, centre.clock, centre.signer, fails)  # the program is started again
+    again.look()
+    assert sorted(told(is_open=True)) == [
+        "schedule daily: the final release of 2026-02-24T00:00:00Z (8 later periods are due, too):",
+        "schedule daily: the preliminary release of 2026-02-24T00:00:00Z (9 later periods are due, too):",
+    ]
+    assert told(is_open=False) == []
+    gone = Collector.model_validate(text | {"schedule": [day | {"id": "bank", "party": "bank"}]})
+    Scheduled(store, centre.log, centre.clock, centre.signer, gone).look()
+    assert told(is_open=True) == []
+    assert len(told(is_open=False)) == 2
+
+
+def test_one_finding_takes_the_place_of_many_of_before(store: Store) -> None:
+    office = Office(Centre(store))
+    office.points(dataclasses.replace(GT1, parties=("bank",)))
+    centre = office.centre
+    old = {"rule": "schedule", "severity": "W", "made_by": "daily", "position": 0, "about": "daily/final"}
+    with store.write() as connection:
+        connection.execute(finding.insert(), [old | {"text": f"of {day}"} for day in range(3)])
+    day = {"id": "daily", "since": datetime(2026, 2, 24, tzinfo=UTC), "period": "day", "final_after": 0}
+    text = {"schema": 1, "id": "central", "mqtt": {"embedded": True}, "schedule": [day | {"party": "nobody"}]}
+    Scheduled(store, centre.log, centre.clock, centre.signer, Collector.model_validate(text)).look()
+    with store.read() as connection:
+        rows = connection.execute(finding.select().where(finding.c.resolved_position.is_(None))).all()
+    assert [row.about for row in rows] == ["daily/final"]
+    assert "the final release of 2026-02-24" in rows[0].text
+
+
 def test_many_that_cannot_be_made_keep_none_that_can_waiting(store: Store) -> None:
     office = Office(Centre(store))
     office.points(dataclasses.replace(GT1, parties=("bank",)))
@@ -130,5 +204,7 @@ def test_many_that_cannot_be_made_keep_none_that_can_waiting(store: Store) -> No
     scheduled = Scheduled(store, centre.log, centre.clock, centre.signer, Collector.model_validate(text))
     assert [scheduled.look(most=4) for _ in range(4)] == [0, 2, 4, 0]  # six days of each
     with store.read() as connection:
-        (said,) = {row.text.partition(" cannot be made: ")[2] for row in connection.execute(finding.select())}
-    assert said == "party 'nobody' may see none of the points; name it in `parties` of points.toml"
+        (said,) = [row.text.partition(" cannot be made ")[2] for row in connection.execute(finding.select())]
+    later, _, reason = said.partition(": ")
+    assert later == "(5 later periods are due, too)"
+    assert reason == "party 'nobody' may see none of the points; name it in `parties` of points.toml"
