@@ -133,9 +133,17 @@ def diff(file: Path, older: str, newer: str, *, as_json: bool) -> None:
 
     with parts(file) as found, found.store.read() as connection:
         rows = compare(fetch(connection, older).each(), fetch(connection, newer).each())
-    lines = [f"{row['point']:20} {row['start']}  {row['old']} -> {row['new']}" for row in rows]
+    lines = [_changed(row) for row in rows]
     say({"rows": rows}, "\n".join(lines) or "no difference", as_json=as_json)
     sys.exit(1 if rows else 0)
+
+
+def _changed(row: dict[str, Any]) -> str:
+    """Return what became of a row as a line."""
+    from collector.settle.plainly import change
+    from shared.quantity import quantity
+
+    return f"{row['point']:20} {row['start']}  {change(row['old'], row['new'], quantity(row['quantity']).unit)}"
 
 
 @release.command()
@@ -145,14 +153,18 @@ def proposals(file: Path, *, as_json: bool) -> None:
     """Say which finals would come out otherwise now, row by row; exit 1 when any would."""
     from dataclasses import asdict
 
+    from collector.settle.plainly import counted
     from collector.settle.proposals import proposals
+    from shared.quantity import quantity
 
     with parts(file) as found, found.store.read() as connection:
         proposed = proposals(connection, found.log)
     lines = []
     for one in proposed:
-        lines.append(f"{one.release_id}: {len(one.rows)} rows, {', '.join(f'{k} {v:+}' for k, v in one.delta.items())}")
-        lines += [f"  {row['point']:20} {row['start']}  {row['old']} -> {row['new']}" for row in one.rows[:20]]
+        units = {row["point"]: quantity(row["quantity"]).unit for row in one.rows}
+        moved = ", ".join(f"{point} {counted(value, units[point])}" for point, value in one.delta.items())
+        lines.append(f"{one.release_id}: {len(one.rows)} rows, {moved}")
+        lines += [f"  {_changed(row)}" for row in one.rows[:20]]
         lines += [f"  {one.lacking}"] if one.lacking else []
     members = {"proposals": [asdict(one) | {"delta": one.delta} for one in proposed]}
     say(members, "\n".join(lines) or "every final would come out the same", as_json=as_json)

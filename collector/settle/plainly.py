@@ -25,3 +25,26 @@ def named(unit: str) -> str:
     ('kWh', '', 'dm3')
     """
     return "" if unit == "1e-3" else _KILO.get(unit, unit)
+
+
+def counted(value: int, unit: str) -> str:
+    """Return a difference in counts, and beside it what a person reads.
+
+    >>> counted(-17_500, "mWh"), counted(4, "dm3")
+    ('-17500 mWh (-0.0175 kWh)', '+4 dm3')
+    """
+    return f"{value:+} {unit}" + (f" ({amount(value, unit)} {named(unit)})" if named(unit) not in ("", unit) else "")
+
+
+def change(old: int | None, new: int | None, unit: str) -> str:
+    """Return what became of a row's value in counts, and beside it what a person reads.
+
+    >>> change(35_000, 26_250, "mWh"), change(None, 4, "dm3"), change(7, 7, "mWh")
+    ('35000 -> 26250 mWh (0.035 -> 0.02625 kWh)', 'none -> 4 dm3', '7 mWh as before, with another status')
+    """
+    if old == new:
+        return "none as before, with another status" if new is None else f"{new} {unit} as before, with another status"
+    both = [old, new]
+    counts = " -> ".join("none" if one is None else f"{one}" for one in both)
+    plain = " -> ".join("none" if one is None else amount(one, unit) for one in both)
+    return f"{counts} {unit}" + (f" ({plain} {named(unit)})" if named(unit) not in ("", unit) else "")
