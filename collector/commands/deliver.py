@@ -131,7 +131,7 @@ def _answers(word: str, *, file: Path, target: str, release_id: str, as_json: bo
     with parts(file) as found, found.store.write() as connection:
         whose = _known(found.config, target, file)
         answer = Answer(release_id, word, str(by or person()), **said)  # type: ignore[arg-type] # click's values
-        position = give(connection, found.log, whose, answer, found.clock.wall())
+        position = give(connection, found.log, whose, answer, found.clock.wall(), noted_by=person())
     say({"release_id": release_id, word: answer.by, "position": position},
         f"{release_id}: {word} by {answer.by}, position {position}", as_json=as_json)  # fmt: skip
 

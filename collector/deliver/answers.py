@@ -1,9 +1,10 @@
 """What a party says of a release: that it has it, that it accepts it, that it disputes rows of it.
 
-Rules of this file: each answer is a record in the log, by whom and when; nothing is ever deemed accepted, and silence
-is no answer; an answer said twice is one. What a party writes is text that every database and terminal takes. A target
-whose key is named accepts by words signed with it (`shared.answer`), only; the record holds them, so that anyone with
-its public key can check them. Of another target a proof is text that nobody has verified.
+Rules of this file: each answer is a record in the log, by whom and when, signed in the name of who noted it; nothing is
+ever deemed accepted, and silence is no answer; an answer said twice is one. What a party writes is text that every
+database and terminal takes. A target whose key is named accepts by words signed with it (`shared.answer`), only; the
+record holds them, so that anyone with its public key can check them. Of another target a proof is text that nobody has
+verified.
 """
 
 import hashlib
@@ -48,7 +49,9 @@ class Answer:
         return hashlib.sha256(json.dumps(said).encode()).digest()
 
 
-def give(connection: Connection, log: Log, target: Target, said: Answer, now: int) -> int:
+def give(
+    connection: Connection, log: Log, target: Target, said: Answer, now: int, *, noted_by: str | None = None
+) -> int:
     """Take an answer; return the position of its record in the log. [UTC us]
 
     Args:
@@ -57,6 +60,7 @@ def give(connection: Connection, log: Log, target: Target, said: Answer, now: in
         target: Who answers.
         said: What.
         now: Time of the record. [UTC us]
+        noted_by: Who here wrote down what the party said elsewhere; None: the party says it itself.
 
     Raises:
         ConfigError: there is no such release or row, a dispute lacks its reason, it cannot be kept as it is, or its
@@ -71,16 +75,16 @@ def give(connection: Connection, log: Log, target: Target, said: Answer, now: in
     _fits(made, said)
     kid = _proved(target, made, said)
     _room(connection, target.id, said.release_id)
-    return _keep(connection, log, target.id, said, kid, now)
+    return _keep(connection, log, target.id, said, kid, now, noted_by or said.by)
 
 
-def _keep(connection: Connection, log: Log, target: str, said: Answer, kid: str | None, now: int) -> int:
+def _keep(connection: Connection, log: Log, target: str, said: Answer, kid: str | None, now: int, noted_by: str) -> int:
     body: dict[str, object] = {
         "release_id": said.release_id, said.answer: said.by, "target": target, "reason": said.reason,
         "rows": [list(row) for row in said.rows], "proof": said.proof,
     }  # fmt: skip
     try:
-        position = log.record(connection, "release", body, by=said.by, now=now)
+        position = log.record(connection, "release", body, by=noted_by, now=now)
     except Malformed as error:
         raise ConfigError(f"the answer is too long for one record ({error}); say it in several") from error
     connection.execute(

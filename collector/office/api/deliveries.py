@@ -6,8 +6,11 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, Select, and_, or_, select
 
+from collector.config import Target
 from collector.deliver import answers, outbox
 from collector.office.answers import Answer, Whole, moment, moment_or_none
+from collector.office.api.feed import Kept, Said
+from collector.office.api.releases import there
 from collector.office.auth import Sender
 from collector.office.paging import Cutting, Page
 from collector.office.parts import Office
@@ -18,6 +21,7 @@ from collector.store.delivery import delivery as table
 
 router = APIRouter(prefix="/deliveries", tags=["deliveries"])
 State = Literal["waiting", "delivered", "dead"]
+ReleaseId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
 TargetId = Annotated[str, Path(pattern=NAME, description="id of a [[target]]")]
 
 
@@ -50,7 +54,13 @@ class Again(BaseModel):
     """What is to be tried again: one release, or without it all that were given up."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    release_id: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")] = None
+    release_id: ReleaseId | None = None
+
+
+class Noted(Said):
+    """What a party has answered to a release."""
+
+    release_id: ReleaseId
 
 
 class Retried(Answer):
@@ -103,7 +113,20 @@ def retry(office: Office, _holder: Sender, target: TargetId, what: Again) -> Ret
     return Retried(target=target, retried=count)
 
 
-def _known(office: Parts, target: str) -> None:
-    names = [one.id for one in office.config.target]
-    if target not in names:
-        raise absent(f"no target {target!r} in the collector file; known: {', '.join(names) or 'none'}")
+@router.post("/{target}/answers")
+def note(office: Office, holder: Sender, target: TargetId, said: Noted) -> Kept:
+    """Note what a party has answered elsewhere; the record says who noted it. The same answer again is the same."""
+    whose = _known(office, target)
+    given = answers.Answer(said.release_id, said.answer, said.by, said.reason, tuple(said.rows), said.proof)
+    with office.store.write() as connection:
+        there(connection, said.release_id)
+        now = office.clock.wall()
+        position = answers.give(connection, office.log, whose, given, now, noted_by=holder.person)
+    return Kept(release_id=said.release_id, answer=said.answer, position=position)
+
+
+def _known(office: Parts, target: str) -> Target:
+    known = {one.id: one for one in office.config.target}
+    if target not in known:
+        raise absent(f"no target {target!r} in the collector file; known: {', '.join(known) or 'none'}")
+    return known[target]

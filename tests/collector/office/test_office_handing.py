@@ -121,3 +121,26 @@ def test_what_was_given_up_is_tried_again_by_who_has_a_key(bureau: Bureau) -> No
     assert [one["state"] for one in bureau.browser.json("/v1/deliveries?target=bank")["items"]] == ["dead"]
     assert post(bureau, path, {"release_id": release}, who) == (200, {"target": "bank", "retried": 1})
     assert [one["state"] for one in bureau.browser.json("/v1/deliveries?target=bank")["items"]] == ["waiting"]
+
+
+def test_an_answer_is_noted_in_the_partys_name_and_by_who_noted_it(bureau: Bureau) -> None:
+    release, who = planned(bureau), bureau.key("anna", "deliveries:write")
+    said = {"release_id": release, "answer": "accepted", "by": "Ms Bank"}
+    status, kept = post(bureau, "/v1/deliveries/bank/answers", said, who)
+    assert status == 200
+    size = bureau.size()
+    with bureau.store.read() as connection:
+        found = records.newest(connection, "release", size)
+    assert found is not None
+    assert (found[0], found[1].by, found[1].body["accepted"]) == (kept["position"], "anna", "Ms Bank")
+    (shown,) = bureau.browser.json("/v1/deliveries?target=bank")["items"]
+    assert [(one["answer"], one["by"]) for one in shown["answers"]] == [("accepted", "Ms Bank")]
+    assert post(bureau, "/v1/deliveries/bank/answers", said, who) == (200, kept)
+    for body, shown_key, wrong in (
+        (said | {"answer": "disputed"}, who, 422),
+        (said | {"answer": "deemed"}, who, 422),
+        (said | {"release_id": "central-1-000009"}, who, 404),
+        (said, bureau.key("anna", "edits:write"), 403),
+    ):
+        assert post(bureau, "/v1/deliveries/bank/answers", body, shown_key)[0] == wrong
+    assert bureau.size() == size + 1  # the key
