@@ -6,8 +6,9 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from collector.settle import sources
+from collector.settle.causes import causes
 from collector.settle.folder import durable
-from collector.settle.formats.catalogue import LOSSLESS, form
+from collector.settle.formats.catalogue import LOSSLESS, TELLS_WHY, form
 from collector.settle.formats.handed import Handed
 from collector.settle.release import Made, manifest_of
 from shared.errors import ConfigError, StoreError
@@ -46,6 +47,7 @@ def handed(connection: Connection, made: Made, kind: str, ends: Mapping[str, str
         ends=ends,
         virtual=frozenset(point for point in points if _is_virtual(holding[point])),
         supersedes=manifest["supersedes"],
+        causes=causes(connection, made, versions) if kind in TELLS_WHY else {},
     )
 
 

@@ -31,6 +31,8 @@ FORMATS: Mapping[str, Form] = {
 }  # fmt: skip
 #: They say of each row what it is, and never once for all of a point.
 LOSSLESS = frozenset({"jsonl", "csv", "parquet"})
+#: They say why a row is no plain read.
+TELLS_WHY = frozenset({"nem12"})
 
 
 def form(name: str) -> Form:

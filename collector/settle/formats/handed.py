@@ -1,10 +1,11 @@
 """What an exporter is given, and how it refuses: with the list of what its format cannot say."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 
+from collector.settle.formats.quality import Cause
 from shared.errors import ConfigError
 from shared.release import Row, instant
 
@@ -31,6 +32,11 @@ class Handed:
     ends: Mapping[str, str]
     virtual: frozenset[str] = frozenset()  # points that are sums over several channels
     supersedes: str | None = None
+    causes: Mapping[tuple[str, int], Collection[Cause]] = field(default_factory=dict)  # by point and start of a row
+
+    def why(self, row: Row) -> Collection[Cause]:
+        """Return what is known of a row; of a sum over several channels nothing is told by one of them alone."""
+        return () if row.point in self.virtual else self.causes.get((row.point, row.start), ())
 
     def by_point(self) -> Iterator[tuple[str, list[Row]]]:
         """Give each point with its rows, in order of time."""

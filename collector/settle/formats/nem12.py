@@ -5,7 +5,7 @@ values are rounded to 0.1 Wh at the finest with the remainder carried through th
 `nem12_check` judges every file before it leaves.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from fractions import Fraction
 from itertools import groupby
@@ -13,7 +13,7 @@ from itertools import groupby
 from collector.settle.formats import quality
 from collector.settle.formats.amounts import PER_KILO, decimal
 from collector.settle.formats.handed import Handed, ended, named, place, refuse_any
-from collector.settle.formats.nem12_check import check
+from collector.settle.formats.nem12_check import NEEDS_400, check
 from collector.settle.rounding import carry_round
 from shared.release import Row
 
@@ -97,12 +97,13 @@ def _day(rows: Sequence[Row], handed: Handed) -> Iterator[str]:
     values = [Fraction(row.value or 0, PER_KILO) for row in rows]
     places = max(_LEAST, min(_MOST, max(_places(value) for value in values)))
     shown = [decimal(count or 0, places) for count in carry_round(values, places)]
-    words = [_words(row, final=handed.kind != "preliminary") for row in rows]
+    words = [_words(row, handed.why(row), final=handed.kind != "preliminary") for row in rows]
     runs = _runs(words)
-    (flag, reason) = runs[0][2] if len(runs) == 1 else ("V", "")
+    alike = len(runs) == 1 and words[0] not in NEEDS_400
+    (flag, reason) = words[0] if alike else ("V", "")
     stamp = f"{_nem(handed.created):%Y%m%d%H%M%S}"
     yield ",".join(["300", f"{_nem(rows[0].start):%Y%m%d}", *shown, flag, reason, "", stamp, ""])
-    if len(runs) > 1:
+    if not alike:
         yield from (f"400,{first},{last},{flag},{reason}," for first, last, (flag, reason) in runs)
 
 
@@ -111,9 +112,9 @@ def _places(value: Fraction) -> int:
     return next((places for places in range(_MOST + 1) if not (value * 10**places).denominator - 1), _MOST + 1)
 
 
-def _words(row: Row, *, final: bool) -> tuple[str, str]:
+def _words(row: Row, causes: Collection[quality.Cause], *, final: bool) -> tuple[str, str]:
     """Return quality with method, and reason; what a final release holds is final (F), else it may still change (S)."""
-    method, reason = quality.mdff(row) or ("", "")
+    method, reason = quality.mdff(row, causes) or ("", "")
     return (f"{'F' if final else 'S'}{method}", reason) if method else ("A", reason)
 
 

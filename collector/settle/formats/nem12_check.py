@@ -25,7 +25,8 @@ _QUALITY = re.compile(r"(A|V|N|[ESF][1-9][0-9])\Z", re.ASCII)
 _METHODS = frozenset({*range(11, 27), *range(51, 78)})
 _REASONS = frozenset(range(100))
 _OBSOLETE = frozenset({82, 83, 84, 85, 86, 88, *range(90, 100)})
-_NEEDS_400 = frozenset({"61", "79", "89"})  # tamper, power outage, time reset: where they hold is said by interval
+#: Tamper, power outage, time reset of a read: where they hold is said by interval, also where they hold all day.
+NEEDS_400 = frozenset({("A", "61"), ("A", "79"), ("A", "89")})
 _TRANSACTIONS = frozenset("ACGDENOSR")
 _COUNTS = {"100": 5, "200": 10, "400": 6, "500": 5, "900": 1}
 _AFTER = {
@@ -161,7 +162,7 @@ def _day(fields: list[str], state: _State) -> _Found:
     yield from _words(flag, reason, description)
     if flag == "V" and (reason or description):
         yield "variable", "quality V carries no reason; its 400 records do"
-    if flag == "A" and reason in _NEEDS_400:
+    if (flag, reason) in NEEDS_400:
         yield "reason", f"reason {reason} needs 400 records"
     if not _is_time(updated, "%Y%m%d%H%M%S") and (updated or flag != "N"):
         yield "date", f"UpdateDateTime {updated[:20]!r} is no DateTime(14)"
@@ -222,7 +223,7 @@ def _closed(state: _State) -> _Found:
         return
     yield from _covering(runs, 1440 // state.length if state.length else 0)
     same = {run[2:] for run in runs}
-    if len(same) == 1 and (runs[0][2], runs[0][3] in _NEEDS_400) != ("A", True):
+    if len(same) == 1 and not same & NEEDS_400:
         yield "uniform-400", "one quality and reason for the whole day stand on its 300 record"
 
 

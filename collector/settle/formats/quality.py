@@ -3,6 +3,7 @@
 Rules of this file: a code never says more than we know; what a format has no word for is None, and refused.
 """
 
+from collections.abc import Collection
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -31,6 +32,17 @@ class Manner(Enum):
     CALCULATED = auto()
     FORECAST = auto()
     WITHDRAWN = auto()
+
+
+class Cause(Enum):
+    """What is known of why a value is what it is, beside its flags."""
+
+    OUTAGE = auto()
+    TEST = auto()  # the meter was under test
+    RESET = auto()
+    TAMPER = auto()
+    FELL = auto()  # the register fell, and nothing explains it
+    FAILED = auto()  # a rule would not have let the value pass
 
 
 class Codes(NamedTuple):
@@ -77,6 +89,13 @@ _MDFF = {
     "de_7day": "15",
 }  # fmt: skip
 _ALTERNATE = "18"
+#: MDFF v2.5 reasons (Appendix F) of what stands for a read, what explains most first.
+_STANDS_FOR = (
+    (Cause.RESET, "87"), (Cause.TEST, "44"), (Cause.OUTAGE, "43"), (Cause.FELL, "18"), (Cause.FAILED, "45"),
+)  # fmt: skip
+_CHANGED, _CORRECTED, _OTHERWISE = "1", "24", "76"  # meter changed; data correction; communications or equipment failed
+#: Reasons that a read itself bears.
+_OF_A_READ = ((Cause.TAMPER, "61"), (Cause.OUTAGE, "79"))
 
 
 def manner(row: Row) -> Manner:
@@ -107,19 +126,30 @@ def cim(row: Row, *, virtual: bool) -> str | None:
     return "A05" if Status.MISSING.name in row.qualities else "A06"
 
 
-def mdff(row: Row) -> tuple[str, str] | None:
-    """Return MDFF's method number and reason, both empty for a measured value; None where NEM12 cannot send it."""
+def mdff(row: Row, causes: Collection[Cause] = ()) -> tuple[str, str] | None:
+    """Return MDFF's method number and reason; None where NEM12 cannot send it.
+
+    The method of a measured value is empty, and so is its reason where there is nothing to say of it.
+    """
     match manner(row):
-        case Manner.VALID | Manner.VERIFIED | Manner.CALCULATED:
+        case Manner.VALID | Manner.VERIFIED:
+            return "", next((code for cause, code in _OF_A_READ if cause in causes), "")
+        case Manner.CALCULATED:
             return "", ""
         case Manner.RAW | Manner.SUSPECT | Manner.MISSING | Manner.FORECAST | Manner.WITHDRAWN:
             return None
         case Manner.EDITED:
-            return (SCALED_METHOD if "scaled" in row.flags else _ALTERNATE), "24"  # data correction
+            return (SCALED_METHOD if "scaled" in row.flags else _ALTERNATE), _CORRECTED
         case Manner.SCALED if not row.method or not row.method.startswith("aemo_"):
-            return SCALED_METHOD, "76"
+            return SCALED_METHOD, _because(row, causes)
     named = {_mdff(method) for method in _methods(row)}
-    return (named.pop() if len(named) == 1 else _ALTERNATE), "76"  # communications or equipment failed
+    return (named.pop() if len(named) == 1 else _ALTERNATE), _because(row, causes)
+
+
+def _because(row: Row, causes: Collection[Cause]) -> str:
+    """Return MDFF's reason for a value that stands for a read; a seam that is no reset is another meter."""
+    seam = "seam" in row.flags and Cause.RESET not in causes
+    return _CHANGED if seam else next((code for cause, code in _STANDS_FOR if cause in causes), _OTHERWISE)
 
 
 def _mdff(method: str) -> str:

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from collector.series.channels import named
 from collector.settle.export import export, handed
+from collector.settle.formats.quality import Cause
 from collector.store.engine import Store
+from collector.store.schema import finding
 from shared.errors import ConfigError
 from shared.master import PointVersion, names_of
 from tests.collector.settle.test_settle_release import GT1, Office
-from tests.collector.vee.test_vee_run import T0
+from tests.collector.vee.test_vee_run import NAME, T0
 
 CIM = {"sender": "5790001330552", "sender_role": "MDR", "receiver": "5790000432752", "receiver_role": "DGL"}
 MSCONS = {"sender": "9900000000001", "receiver": "9900000000002"}
@@ -86,3 +89,37 @@ def test_rows_that_become_others_inside_the_period_go_into_no_format_that_tells_
             write(office, kind, tmp_path / "out", MSCONS, 1800)
     assert not (tmp_path / "out").exists()
     assert write(office, "csv", tmp_path, stop=1800).exists()
+
+
+def test_why_a_row_is_no_plain_read_is_told_as_it_was_known_when_the_release_was_made(office: Office) -> None:
+    office.points(NAMED)
+    office.send(0, [100 + 10 * at for at in range(20)])
+    before = office.size() - 1
+    with office.centre.store.write() as connection:
+        channel = named(connection, NAME).id
+        row = {"channel_id": channel, "severity": "I", "text": "x", "made_by": "test", "position": before}
+        found = [
+            {"rule": "D1", "start": T0 + 900, "stop": T0 + 1200},  # in the second row
+            {"rule": "D1", "start": T0, "stop": T0 + 900, "resolved_position": before},  # settled before
+            {"rule": "D2", "severity": "E", "start": T0 + 1800, "stop": T0 + 2700},  # the third alone
+            {"rule": "F1", "severity": "E", "start": T0 + 2400, "stop": T0 + 3000, "resolved_position": before},
+            {"rule": "C1", "severity": "E", "start": T0 + 2700, "stop": T0 + 3600},  # how it came
+            {"rule": "D5", "severity": "W", "start": T0 + 3000, "stop": T0 + 3300, "observed": (1 << 7) | (1 << 10)},
+            {"rule": "G1", "severity": "E", "start": T0 + 4500, "stop": T0 + 5400},  # in no row
+        ]
+        for one in found:
+            connection.execute(finding.insert().values(**row | one))
+        other = row | {"channel_id": None, "rule": "D1", "start": T0, "stop": T0 + 900}
+        connection.execute(finding.insert().values(**other))
+    made = office.make(4500)
+    with office.centre.store.write() as connection:
+        later = row | {"rule": "D1", "start": T0, "stop": T0 + 900, "position": made.position}
+        connection.execute(finding.insert().values(**later))
+        connection.execute(finding.update().where(finding.c.resolved_position.is_(None)).values(resolved_position=9**9))
+        told = handed(connection, made, "nem12", {}).causes
+        assert handed(connection, made, "csv", {}).causes == {}
+    assert told == {
+        ("gt1", T0 + 900): {Cause.OUTAGE},
+        ("gt1", T0 + 1800): {Cause.TEST, Cause.FAILED},
+        ("gt1", T0 + 2700): {Cause.FAILED, Cause.RESET, Cause.TAMPER},
+    }

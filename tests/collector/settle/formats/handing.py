@@ -1,8 +1,9 @@
 """Releases made by hand, for the exporters' tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from collector.settle.formats.handed import Handed
+from collector.settle.formats.quality import Cause
 from shared.quantity import QUANTITIES
 from shared.release import Row
 from shared.status import Status
@@ -22,10 +23,11 @@ def row(
 
 def handed(rows: Sequence[Row], *, timezone: str = "UTC", kind: str = "final", created: int | None = None,
            names: Mapping[str, Mapping[str, str]] | None = None, ends: Mapping[str, str] | None = None,
-           supersedes: str | None = None, virtual: frozenset[str] = frozenset()) -> Handed:  # fmt: skip
+           supersedes: str | None = None, virtual: frozenset[str] = frozenset(),
+           causes: Mapping[tuple[str, int], Collection[Cause]] | None = None) -> Handed:  # fmt: skip
     stop = max(one.start + one.length_s for one in rows)
     return Handed(
         release_id="central-1-000007", kind=kind, start=min(one.start for one in rows), stop=stop, timezone=timezone,
         created=stop if created is None else created, rows=rows, names=names or {}, ends=ends or {}, virtual=virtual,
-        supersedes=supersedes,
+        supersedes=supersedes, causes=causes or {},
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """NEM12: worked examples E23, E24, E26 of formats.md; what is written is read back by others as the same."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from nemreader import read_nem_file
 from collector.settle.formats import nem12, nem12_read
 from collector.settle.formats.handed import Handed
 from collector.settle.formats.nem12_check import HARMLESS, check
+from collector.settle.formats.quality import Cause
 from shared.errors import ConfigError
 from shared.release import Row
 from shared.status import Status
@@ -128,6 +129,59 @@ def test_streams_of_one_meter_stand_together() -> None:
     twice = {"a": names["a"], "b": names["a"]}
     with pytest.raises(ConfigError, match="NMI EDGE000001 suffix E1: two points bear it"):
         nem12.write(handed(both, names=twice, ends=ENDS))
+
+
+REASONS = [  # status, flags, what is known, quality and reason
+    (Status.ESTIMATED, (), (), "F17,76"),
+    (Status.ESTIMATED, (), (Cause.TAMPER,), "F17,76"),  # of a read alone
+    (Status.ESTIMATED, ("seam",), (Cause.OUTAGE, Cause.FAILED), "F17,1"),
+    (Status.ESTIMATED, ("seam",), (Cause.RESET, Cause.FELL), "F17,87"),
+    (Status.ESTIMATED, (), (Cause.TEST, Cause.FAILED), "F17,44"),
+    (Status.ESTIMATED, (), (Cause.OUTAGE,), "F17,43"),
+    (Status.ESTIMATED, (), (Cause.FELL, Cause.FAILED), "F17,18"),
+    (Status.SUBSTITUTED, (), (Cause.FAILED,), "F17,45"),
+    (Status.ESTIMATED, ("scaled",), (Cause.FAILED,), "F24,45"),
+    (Status.EDITED, (), (Cause.OUTAGE,), "F18,24"),
+    (Status.VALID, (), (Cause.FAILED, Cause.FELL, Cause.TEST), "A,"),
+    (Status.VALID, (), (Cause.OUTAGE,), "A,79"),
+    (Status.VERIFIED, (), (Cause.OUTAGE, Cause.TAMPER), "A,61"),
+    (Status.CALCULATED, (), (Cause.OUTAGE,), "A,"),
+]
+
+
+def told(rows: Sequence[Row], causes: Mapping[tuple[str, int], Sequence[Cause]], **more: object) -> list[str]:
+    """Return quality and reason of each run as a whole file says them; the strict checker has judged it."""
+    octets = nem12.write(handed(rows, names=NAMES, ends=ENDS, causes=causes, **more))  # type: ignore[arg-type]
+    assert check(octets) == []
+    lines = octets.decode().split("\r\n")
+    parts = [line.split(",")[1:5] for line in lines if line.startswith("400")]
+    (whole,) = [line.split(",")[-5:-3] for line in lines if line.startswith("300")]
+    return [",".join(part) for part in parts] or [",".join(whole)]
+
+
+@pytest.mark.parametrize(("status", "flags", "causes", "said"), REASONS)
+def test_a_reason_is_what_is_known_and_76_only_where_nothing_is(
+    status: Status, flags: Sequence[str], causes: Sequence[Cause], said: str
+) -> None:
+    rows = day([KWH] * 48)
+    method = None if status in (Status.VALID, Status.VERIFIED, Status.CALCULATED) else "linear"
+    rows[7] = row(KWH, status, start=rows[7].start, method=method, flags=flags)
+    found = told(rows, {("p", rows[7].start): causes})
+    assert found == ([said] if said == "A," else ["1,7,A,", f"8,8,{said}", "9,48,A,"])
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # its
+def test_an_outage_all_day_is_said_by_its_intervals_and_read_by_others_and_of_a_sum_nothing_is_said(
+    tmp_path: Path,
+) -> None:
+    rows = day([0] * 48)
+    causes = {("p", one.start): [Cause.OUTAGE] for one in rows}
+    assert told(rows, causes) == ["1,48,A,79"]
+    assert told(rows, causes, virtual=frozenset({"p"})) == ["A,"]
+    path = tmp_path / "one.csv"
+    path.write_bytes(nem12.write(handed(rows, names=NAMES, ends=ENDS, causes=causes)))
+    readings = read_nem_file(str(path)).readings["EDGE000001"]["E1"]
+    assert {(one.quality_method, one.event_code) for one in readings} == {("A", "79")}
 
 
 def changed(text: str, old: str, new: str) -> str:
