@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from shared.errors import ConfigError
 from shared.quantity import quantity
@@ -80,13 +81,18 @@ def _term(sign: int, product: list[_Token]) -> tuple[Fraction, str]:
     refs: list[str] = []
     for token in _operands(product):
         if _FACTOR.match(token.text):
-            factor *= Fraction(token.text)
+            factor *= _factor(token.text)
         else:
             refs.append(_ref(token))
     if len(refs) != 1:
         what = "no channel or point" if not refs else "two channels or points multiplied"
         raise ConfigError(f"formula column {product[0].column}: {what}; a term is [factor *] channel-or-point")
     return factor, refs[0]
+
+
+@lru_cache(maxsize=1024)  # many channels of a point have the same
+def _factor(text: str) -> Fraction:
+    return Fraction(text)
 
 
 def _operands(product: list[_Token]) -> list[_Token]:

@@ -169,7 +169,7 @@ def sort(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.point, row.quantity, row.start))
 
 
-def jsonl(rows: Sequence[Row]) -> bytes:
+def jsonl(rows: Iterable[Row]) -> bytes:
     """Return rows.jsonl."""
     target = io.BytesIO()  # a month of many points is large: it is held once
     for row in rows:

@@ -147,7 +147,8 @@ def _fits(made: Made, said: Answer) -> None:
     if said.answer == "disputed":
         if not said.reason or not said.rows:
             raise ConfigError("a dispute names its rows and its reason")
-        known = {(row.point, instant(row.start)) for row in made.parsed}
+        wanted = set(said.rows)
+        known = {key for row in made.each() if (key := (row.point, instant(row.start))) in wanted}
         for point, start in said.rows:
             if (point, start) not in known:
                 raise ConfigError(f"release {made.id} has no row of {point} at {start}")

@@ -39,7 +39,7 @@ def _write(folder: Path, place: Path, parcel: Parcel) -> None:
         shutil.rmtree(left)
     fresh = Path(tempfile.mkdtemp(prefix=f".{parcel.key}-", dir=folder))
     for file in parcel.files:
-        durable(fresh / file.name, file.content)
+        durable(fresh / file.name, [file.content])
     fresh.chmod(0o755)
     fresh.rename(place)
     entry = os.open(folder, os.O_RDONLY)

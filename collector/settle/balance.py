@@ -5,7 +5,7 @@ each row to zero; a row that lacks a side is left out of the residual and counte
 uncertain as its meters together, and says so where that is too much to bill by.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -52,7 +52,7 @@ def figures(connection: Connection, made: Made, file: BalanceFile) -> list[Figur
     Raises:
         ConfigError: a point of the file is not in the release, is no active energy, or rows are not the same.
     """
-    rows = _values(made.parsed, file.balance)
+    rows = _values(made.each(), file.balance)
     versions = sources.points(connection, made.position).versions
     spread = _spread(connection, made, versions, file.accuracies)
     return [_figure(name, sides, rows, file, spread) for name, sides in _FIGURES.items()]
@@ -61,15 +61,20 @@ def figures(connection: Connection, made: Made, file: BalanceFile) -> list[Figur
 Values = dict[str, list[int | None]]
 
 
-def _values(rows: Sequence[Row], sides: Sides) -> Values:
+def _values(rows: Iterable[Row], sides: Sides) -> Values:
     named = [point for side in _SIGNS for point in getattr(sides, side)]
     twice = sorted({point for point in named if named.count(point) > 1})
-    own = {point: [row for row in rows if row.point == point] for point in named}
+    own: dict[str, list[Row]] = {point: [] for point in named}
+    points = set[str]()
+    for row in rows:
+        points.add(row.point)
+        if row.point in own:
+            own[row.point].append(row)
     found: Values = {point: [row.value for row in mine] for point, mine in own.items()}
     lacking = sorted(point for point, values in found.items() if not values)
     if lacking or twice:
         what = f"the release has no point {lacking[0]!r}" if lacking else f"{twice[0]!r} stands twice"
-        raise ConfigError(f"[balance]: {what}; it has {', '.join(sorted({row.point for row in rows}))}")
+        raise ConfigError(f"[balance]: {what}; it has {', '.join(sorted(points))}")
     other = sorted(point for point, mine in own.items() if any(row.unit != _UNIT for row in mine))
     if other:
         raise ConfigError(f"[balance]: {other[0]!r} is no active energy; leave it out")

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from collector.settle import sources
+from collector.settle import lines, sources
 from collector.settle.causes import causes
 from collector.settle.folder import durable
 from collector.settle.formats.catalogue import LOSSLESS, TELLS_WHY, form
 from collector.settle.formats.handed import Handed
 from collector.settle.release import Made, manifest_of
+from collector.settle.written import Kept, unpacked
 from shared.errors import ConfigError, StoreError
 from shared.master import PointVersion, in_force
 from shared.release import instant
@@ -32,7 +33,7 @@ def handed(connection: Connection, made: Made, kind: str, ends: Mapping[str, str
     """
     manifest = manifest_of(made)
     versions = sources.points(connection, made.position).versions
-    points = {row.point for row in made.parsed}
+    points = lines.points(unpacked(made.packed))
     holding = in_force(versions, made.start) | _begun(versions, made)
     _constant(versions, made, kind, points)
     return Handed(
@@ -42,7 +43,7 @@ def handed(connection: Connection, made: Made, kind: str, ends: Mapping[str, str
         stop=made.stop,
         timezone=manifest["timezone"],
         created=made.made_at // US,
-        rows=made.parsed,
+        rows=Kept(made.packed),
         names={point: {"role": holding[point].role} | holding[point].named(kind) for point in points},
         ends=ends,
         virtual=frozenset(point for point in points if _is_virtual(holding[point])),
@@ -88,7 +89,7 @@ def export(connection: Connection, made: Made, kind: str, out: Path, ends: Mappi
     try:
         out.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f".{target.name}.part")
-        durable(fresh, octets)
+        durable(fresh, [octets])
         fresh.replace(target)
     except OSError as error:
         raise StoreError(f"{target}: {error.strerror}") from error

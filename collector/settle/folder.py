@@ -4,21 +4,24 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from collector.intake.log import Entry, Log
-from collector.settle import sources
+from collector.settle import lines, sources
 from collector.settle.release import Made
+from collector.settle.written import unpacked
 from collector.store.schema import blob, keyring
-from shared import envelope, keys, release, strictjson, veil
+from shared import envelope, keys, strictjson, veil
 from shared.errors import ConfigError, StoreError
 from shared.evidence import COMMITTING
 from shared.keys import Verifier, from_jwk
 
+_PIECE = 1 << 20  # of a file, written at once [bytes]
 FILES = ("manifest.json", "manifest.jws", "rows.jsonl", "rows.csv")
 
 
@@ -29,16 +32,15 @@ def write(made: Made, out: Path) -> Path:
         StoreError: it cannot be written, or another release stands under that name.
     """
     target = out / made.id
-    octets = _octets(made)
     if target.exists():
-        if any((target / name).read_bytes() != octets[name] for name in FILES if (target / name).exists()):
+        if any(not _holds(target / name, _parts(made, name)) for name in FILES if (target / name).exists()):
             raise StoreError(f"{target}: holds other files than release {made.id}; move it away")
         return target
     try:
         out.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{made.id}-", dir=out))
-        for name, content in octets.items():
-            durable(fresh / name, content)
+        for name in FILES:
+            durable(fresh / name, _parts(made, name))
         fresh.chmod(0o755)
         fresh.rename(target)
     except OSError as error:
@@ -46,19 +48,28 @@ def write(made: Made, out: Path) -> Path:
     return target
 
 
-def _octets(made: Made) -> dict[str, bytes]:
-    return {
-        "manifest.json": made.manifest,
-        "manifest.jws": f"{made.jws}\n".encode("ascii"),
-        "rows.jsonl": made.rows,
-        "rows.csv": release.table(made.each()),
-    }
+def _parts(made: Made, name: str) -> Iterable[bytes]:
+    """Give what a file of a release holds, piece by piece."""
+    match name:
+        case "manifest.json":
+            return [made.manifest]
+        case "manifest.jws":
+            return [f"{made.jws}\n".encode("ascii")]
+        case "rows.csv":
+            return lines.table(unpacked(made.packed))
+    return iter(partial(unpacked(made.packed).read, _PIECE), b"")
 
 
-def durable(path: Path, content: bytes) -> None:
-    """Write a file that survives a power cut."""
+def _holds(path: Path, parts: Iterable[bytes]) -> bool:
+    """Return whether a file holds exactly that."""
+    with path.open("rb") as file:
+        return all(file.read(len(one)) == one for one in parts) and not file.read(1)
+
+
+def durable(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file, given in pieces, that survives a power cut."""
     with path.open("wb") as file:
-        file.write(content)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 
@@ -85,7 +96,8 @@ def evidence(
         ConfigError: bytes that it needs are no longer kept, or its party may not see what is behind its rows.
         StoreError: it cannot be written.
     """
-    positions = sorted({at for row in made.parsed for first, last in row.evidence for at in range(first, last + 1)})
+    runs = {run for row in made.each() for run in row.evidence}
+    positions = sorted({at for first, last in runs for at in range(first, last + 1)})
     target = folder / "evidence"
     fresh = folder / ".evidence"
     shutil.rmtree(fresh, ignore_errors=True)

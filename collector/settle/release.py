@@ -22,7 +22,7 @@ from collector.settle.changes import Changes
 from collector.settle.computing import Basis, Computing
 from collector.settle.gate import hold
 from collector.settle.rounding import DayCarry
-from collector.settle.written import Written, rows
+from collector.settle.written import Kept, Written
 from collector.store.schema import release as table
 from collector.vee import calendar, parameters_log
 from shared import envelope, release, strictjson
@@ -75,7 +75,7 @@ class Made:
 
     def each(self) -> Iterator[Row]:
         """Give the rows, one at a time."""
-        return rows(self.packed)
+        return iter(Kept(self.packed))
 
 
 def make(

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from collector.intake.log import Log
 from collector.settle.changes import compare
 from collector.settle.release import Made, draft_again, manifest_of
-from collector.settle.written import rows, unpacked
+from collector.settle.written import Kept, unpacked
 from shared import release
 
 _SHOWN = 20
@@ -21,7 +21,7 @@ def differences(connection: Connection, log: Log, made: Made) -> list[str]:
     draft = draft_again(connection, log, made)
     written, changes = draft.written()
     if written.sha256 != hashlib.file_digest(unpacked(made.packed), "sha256").hexdigest():
-        moved = compare(made.each(), rows(written.packed()))
+        moved = compare(made.each(), Kept(written.packed()))
         lines = [f"{one['point']} at {one['start']}: {one['old']} -> {one['new']}" for one in moved[:_SHOWN]]
         return lines or ["values are the same; evidence, flags, methods or revisions are not"]
     was, now = manifest_of(made), draft.manifest(written, changes, made.number)

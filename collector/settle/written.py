@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from io import BufferedReader, RawIOBase
 from typing import cast
 
+from collector.settle import lines
 from collector.settle.gate import SEEN, Short
 from collector.settle.told import Told
-from shared import release
 from shared.merkle import Rising, leaf_hash
 from shared.release import Row
 from shared.status import Status
@@ -30,17 +30,17 @@ class Written:
 
     def add(self, told: Told) -> None:
         """Take the next rows."""
-        lines = [line.encode("ascii") for line in told.lines()]
-        octets = b"\n".join([*lines, b""])
+        own = [line.encode("ascii") for line in told.lines()]
+        octets = b"\n".join([*own, b""])
         self._hash.update(octets)
         self._parts.append(self._pack.compress(octets))
-        self._tree.add(map(leaf_hash, lines))
+        self._tree.add(map(leaf_hash, own))
         self._counts.update(told.status)
         self.points.add(told.point)
-        self.short.rows += len(lines)
-        if not _CODES.issuperset(told.status):
-            for start, value, code in zip(told.starts, told.values, told.status, strict=True):
-                self.short.see(told.point, start, value, Status(code).name)
+        self.short.rows += len(own)
+        for at, code in enumerate(told.status):
+            if code not in _CODES:
+                self.short.see(told.point, told.starts[at], told.values[at], Status(code).name)
 
     def packed(self) -> bytes:
         """Return rows.jsonl as it is kept (zlib); nothing comes after."""
@@ -85,6 +85,11 @@ def unpacked(packed: bytes) -> BufferedReader:
     return BufferedReader(_Unpacked(packed), _AT_ONCE)
 
 
-def rows(packed: bytes) -> Iterator[Row]:
-    """Give the rows of rows.jsonl as it is kept, one at a time."""
-    return (release.parse(line.decode("ascii").rstrip("\n")) for line in unpacked(packed))
+class Kept:
+    """The rows of rows.jsonl as it is kept, to be read any number of times, never held as a whole."""
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+
+    def __iter__(self) -> Iterator[Row]:
+        return lines.rows(unpacked(self._packed))

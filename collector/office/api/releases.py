@@ -22,12 +22,12 @@ from collector.office.parts import Office
 from collector.office.problems import absent
 from collector.office.terms import NAME
 from collector.parts import Parts
-from collector.settle import release
+from collector.settle import lines, release
 from collector.settle.release import Made
+from collector.settle.written import unpacked
 from collector.store.schema import release as table
 from shared.quantity import INT64_MAX
 from shared.release import instant
-from shared.release import table as csv_table
 
 router = APIRouter(prefix="/releases", tags=["releases"])
 Kind = Literal["preliminary", "final", "correction"]
@@ -108,7 +108,7 @@ def rows_csv(office: Office, request: Request, release_id: Id) -> Response:
 
 
 def _csv(request: Request, made: Made) -> Response:
-    return tagged(request, csv_table(made.parsed), CSV, cache=FOREVER)
+    return tagged(request, b"".join(lines.table(unpacked(made.packed))), CSV, cache=FOREVER)
 
 
 def _made(office: Parts, release_id: str) -> Made:

@@ -27,7 +27,7 @@ class Handed:
     stop: int
     timezone: str
     created: int  # when its record entered the log [UTC s]: exported again, it has the same bytes
-    rows: Sequence[Row]  # by point, quantity, start
+    rows: Iterable[Row]  # by point, quantity, start; read more than once
     names: Mapping[str, Mapping[str, str]]  # by point
     ends: Mapping[str, str]
     virtual: frozenset[str] = frozenset()  # points that are sums over several channels

@@ -14,7 +14,7 @@ from collector.settle.gate import Short
 from collector.settle.rounding import DayCarry
 from collector.settle.rows import results
 from collector.settle.told import Told
-from collector.settle.written import Written, rows
+from collector.settle.written import Kept, Written
 from collector.store.engine import Store
 from shared import release
 from shared.master import PointVersion, cuts
@@ -106,7 +106,7 @@ def test_packed_rows_are_the_rows(office: Office) -> None:
     every, packed = _rows(found), written.packed()
     octets = release.jsonl(every)
     assert zlib.decompress(packed) == octets
-    assert [*rows(packed)] == every
+    assert [*Kept(packed)] == every
     assert (written.sha256, written.root) == (release.sha256(octets), release.root(octets))
     assert (written.counts, written.points) == (release.counts(every), {one.point for one in every})
     for one in every:
