@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from shared import losses, share
+from shared import losses, rounding, share
 from shared.errors import ConfigError, Malformed
 from shared.formula import Formula, parse
 from shared.losses import Losses
@@ -38,6 +38,8 @@ class PointVersion:
     part: str = ""
     #: From then on the point is no more, until a later entry of the same id; None: without end. [UTC s]
     until: int | None = None
+    #: By which rule its rows are rounded (`shared.rounding`); "": by that of the release.
+    rounding: str = ""
 
     @property
     def parsed(self) -> Formula:
@@ -55,6 +57,10 @@ class PointVersion:
     @property
     def text(self) -> str:
         """Return how the value comes about, as a person reads it."""
+        return f"{self._made}, rounded by {self.rounding}" if self.rounding else self._made
+
+    @property
+    def _made(self) -> str:
         if self.share is not None:
             users = ", ".join(ref for _, ref in self.share.loads)
             return f"{self.share.whose}'s share of {self.formula} ({self.share.method}, by {users})"
@@ -87,7 +93,7 @@ def entry(one: PointVersion) -> dict[str, object]:
         "quantity": one.quantity, "parties": list(one.parties), **({"market": market} if market else {}),
         **({} if one.losses is None else {"losses": dict(one.losses.texts)}),
         **({} if one.share is None else {"share": one.share.body()}), **({"part": one.part} if one.part else {}),
-        **({} if one.until is None else {"until": one.until}),
+        **({} if one.until is None else {"until": one.until}), **({"rounding": one.rounding} if one.rounding else {}),
     }  # fmt: skip
 
 
@@ -108,16 +114,18 @@ def _point(one: dict[str, Any]) -> PointVersion:
     market = names_of(one.get("market", {}))
     lost = None if one.get("losses") is None else losses.of(one["losses"])
     shared = None if one.get("share") is None else share.of(one["share"])
-    part = one.get("part", "")
+    part, rounded = one.get("part", ""), one.get("rounding", "")
     if not all(isinstance(one[name], str) for name in ("id", "role", "formula", "quantity")):
         raise Malformed("a point's id, role, formula or quantity is no text")
     if not isinstance(one["from"], int) or not isinstance(one["length_s"], int) or not 0 < one["length_s"] <= _DAY:
         raise Malformed(f"point {one['id'][:80]!r}: its begin or the length of its rows is no whole number of seconds")
     if part not in PARTS:
         raise Malformed(f"a point's part is {str(part)[:40]!r}")
+    if rounded != "":
+        rounding.rule(rounded, one["quantity"])
     return PointVersion(
         one["id"], one["from"], one["role"], one["formula"], one["length_s"], one["quantity"], parties, market, lost,
-        shared, part, one.get("until"),
+        shared, part, one.get("until"), rounded,
     )  # fmt: skip
 
 

@@ -2,27 +2,21 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
-from shared import envelope, verify_outside
+from shared import envelope, rounding, verify_outside
 from shared.errors import ConfigError, Malformed, TrustError
-from shared.evidence import Evidence, Slot, Version, baseless, beyond_reach, collect, unsupported, wrong_totals
-from shared.formula import Formula
-from shared.master import DEEPEST, PointVersion
-from shared.quantity import INT64_MAX, INT64_MIN
+from shared.evidence import Evidence, Slot, baseless, beyond_reach, collect, unsupported, wrong_totals
 from shared.receipt import checkpoint
+from shared.redone import Redo, tiles
 from shared.release import COLUMNS, MANIFEST, Row, counts, instant, line, parse, root, seconds, sha256, sort, table
-from shared.rounding import CARRY_DAY, HALF_EVEN, carried, local_day
-from shared.status import READ_AT_ENDS, Flags, Status, distance, worst
+from shared.status import Status
 from shared.strictjson import array, integer, loads
 from shared.strictjson import members as exactly
 from shared.verify import Link, Report, Ring
 
 FILES = ("manifest.json", "manifest.jws", "rows.jsonl", "rows.csv")
-_LACKING = Version(None, Status.MISSING, 0, None, -1)
 
 
 def release(folder: Path, ring: Ring) -> Report:
@@ -114,6 +108,7 @@ def _with_evidence(report: Report, folder: Path, manifest: dict[str, object], ro
     if report.good:
         redo = _redo(found, manifest)
         report.failures += [failure for row in rows for failure in _differs(found, row, redo)][:20]
+        report.failures += [] if report.failures else _misnamed(manifest, redo)
     slots = dict.fromkeys(slot for row in rows for slot in _rests_on(found, row)) if report.good else {}
     report.failures += baseless(found, slots)[:20]
     if report.good and found.marked:
@@ -135,70 +130,37 @@ def _with_evidence(report: Report, folder: Path, manifest: dict[str, object], ro
     report.unproved.append("a gateway attests what it read; nothing here says that the meter was right")
 
 
-Redone = tuple[int | None, str, set[str]]
-Redo = Callable[[PointVersion, int], Redone]
-Rounded = Callable[[Fraction, Fraction], tuple[int, Fraction]]
-
-
 def _redo(found: Evidence, manifest: dict[str, object]) -> Redo:
-    """Return what redoes a row by the rounding that the manifest names.
+    """Return what redoes rows by the rounding that the manifest names.
 
     Raises:
         Malformed: it names a rule or a time zone that is not known here.
     """
-    versions, period = manifest["versions"], manifest["period"]
-    rule = versions.get("rounding") if isinstance(versions, dict) else None
-    if rule == HALF_EVEN:
-        return each_for_itself(found).row
-    if rule != CARRY_DAY or not isinstance(period, dict):
-        raise Malformed(f"the manifest names the rounding {str(rule)[:40]!r}, which this version does not know")
+    period = manifest["period"]
     try:
-        day = local_day(str(manifest["timezone"]))
+        otherwise = rounding.default(_named(manifest))
+    except ConfigError as error:
+        told = f"the manifest names the rounding {_named(manifest)[:40]!r}, which this version does not know"
+        raise Malformed(told) from error
+    if not isinstance(period, dict):
+        raise Malformed("the manifest's period has no begin")
+    try:
+        since = seconds(str(period.get("from")))
+        return Redo(found, since, str(manifest["timezone"]), otherwise)
     except (KeyError, ValueError, OSError) as error:  # OSError: it is a folder of zones
         raise Malformed(f"no time zone {str(manifest['timezone'])[:40]!r} on this machine") from error
-    return Carried(found, seconds(str(period.get("from"))), day).row
 
 
-class Carried:
-    """Rows redone with the remainders that are carried through a day (`shared.rounding`).
+def _named(manifest: dict[str, object]) -> str:
+    """Return the rules of rounding as the manifest names them."""
+    versions = manifest["versions"]
+    return str(versions.get("rounding") or "none") if isinstance(versions, dict) else "none"
 
-    Args:
-        found: The evidence.
-        since: Where the release begins. [UTC s]
-        day: Gives the local day of a second.
-        rounded: Rounds a row, given what the row before left; returns what it leaves.
-    """
 
-    def __init__(self, found: Evidence, since: int, day: Callable[[int], int], rounded: Rounded = carried) -> None:
-        self._found, self._since, self._day, self._rounded = found, since, day, rounded
-        self._known: dict[tuple[PointVersion, int], tuple[Redone, Fraction]] = {}
-
-    def row(self, point: PointVersion, start: int, through: frozenset[str] = frozenset()) -> Redone:
-        """Return value, status and set of qualities that the evidence gives for one row. [UTC s, counts]"""
-        for at in self._chain(point, start):
-            left = self._known.get((point, at - point.length)) if self._goes_on(point, at) else None
-            self._known[point, at] = self._one(point, at, Fraction(0) if left is None else left[1], through)
-        return self._known[point, start][0]
-
-    def _chain(self, point: PointVersion, start: int) -> list[int]:
-        """Return the rows that must be known before, first to last, with this one."""
-        chain = [] if (point, start) in self._known else [start]
-        while chain and self._goes_on(point, chain[-1]) and (point, chain[-1] - point.length) not in self._known:
-            chain.append(chain[-1] - point.length)
-        return chain[::-1]
-
-    def _goes_on(self, point: PointVersion, at: int) -> bool:
-        """Return whether a row takes over the remainder of the row before it."""
-        before = at - point.length
-        same = before >= self._since and self._day(before) == self._day(at)
-        return same and self._found.force(before).get(point.id) == point
-
-    def _one(self, point: PointVersion, at: int, left: Fraction, through: frozenset[str]) -> tuple[Redone, Fraction]:
-        total, statuses, sets = _exact(self._found, point, at, through, self.row)
-        if total is None or not _fits(total):
-            return (None, Status.MISSING.name, sets), left
-        whole, left = self._rounded(total, left)
-        return (whole, worst(*statuses).name, sets), left
+def _misnamed(manifest: dict[str, object], redo: Redo) -> list[str]:
+    """Return whether rows were rounded by other rules than the manifest names."""
+    used, told = rounding.named(redo.used), _named(manifest)
+    return [f"the manifest names the rounding {told!r}, the points say {used!r}"] if redo.used and used != told else []
 
 
 def _differs(found: Evidence, row: Row, redo: Redo) -> list[str]:
@@ -209,123 +171,11 @@ def _differs(found: Evidence, row: Row, redo: Redo) -> list[str]:
     point = found.force(row.start).get(row.point)
     if point is None or point.length != row.length_s:
         return [f"{label}: no signed formula holds at that time"]
-    value, status, sets = redo(point, row.start)
+    value, status, sets = redo.row(point, row.start)
     if (value, status, sets) != (row.value, row.status, set(row.qualities)):
         said = f"the row says {row.value} {row.status} {sorted(row.qualities)}"
         return [f"{label}: {said}, the evidence gives {value} {status} {sorted(sets)}"]
     return []
-
-
-def each_for_itself(found: Evidence) -> Carried:
-    """Return rows redone by `half-even/1`: no row takes over from another; each is redone once, whoever names it."""
-    return Carried(found, 0, int, lambda value, _: (round(value), Fraction(0)))
-
-
-def _fits(total: Fraction) -> bool:
-    """Return whether a value can be released at all."""
-    return INT64_MIN <= round(total) <= INT64_MAX
-
-
-class _Inner(Protocol):
-    """Gives a row of a point that another is made of."""
-
-    def __call__(self, point: PointVersion, start: int, through: frozenset[str]) -> Redone: ...
-
-
-_Total = tuple[Fraction | None, list[Status], set[str]]
-
-
-def _exact(
-    found: Evidence, point: PointVersion, start: int, through: frozenset[str], inner: _Inner
-) -> _Total:  # fmt: skip
-    """Return what a row is before it is rounded, with the statuses and qualities of its terms."""
-    total, statuses, sets = _total(found, point.whole if point.share else point.parsed, point, start, through, inner)
-    if point.share is not None:
-        energy, *_ = _term(found, point.parsed.refs[0], start, point.length, through | {point.id}, inner)
-        loads = {
-            ref: 0 if _absent(found, ref, start)  # who left uses nothing
-            else _term(found, ref, start, point.length, through | {point.id}, inner)[0]
-            for _, ref in point.share.loads
-        }  # fmt: skip
-        made = None if total is None else point.share.of(energy, loads)
-        return None if made is None else Fraction(made), statuses, sets
-    if point.part and total is not None:
-        total = max(total if point.part == "positive" else -total, Fraction(0))
-    if point.losses is None:
-        return total, statuses, sets
-    beside: Fraction | None = Fraction(0)
-    if point.losses.reactive is not None:
-        beside, more, others = _total(found, point.losses.reactive, point, start, through, inner)
-        statuses, sets = statuses + more, sets | others
-    lost = None if total is None or beside is None else point.losses.energy(total, beside, point.length)
-    return lost, statuses, sets
-
-
-def _total(
-    found: Evidence, formula: Formula, point: PointVersion, start: int, through: frozenset[str], inner: _Inner
-) -> _Total:  # fmt: skip
-    """Return what a formula of a point gives, exactly, with the statuses and qualities of its terms."""
-    total: Fraction | None = Fraction(0)
-    statuses: list[Status] = []
-    sets: set[str] = set()
-    present = [(factor, ref) for factor, ref in formula.terms if not _absent(found, ref, start)]
-    if not present:
-        return None, [], set()
-    for factor, ref in present:
-        value, status, qualities = _term(found, ref, start, point.length, through | {point.id}, inner)
-        total = None if value is None or total is None else total + factor * value
-        statuses.append(status)
-        sets |= qualities
-    return total, statuses, sets
-
-
-def _absent(found: Evidence, ref: str, start: int) -> bool:
-    """Return whether a point is outside its dated validity: then it is no part of any sum."""
-    return "/" not in ref and ref not in found.force(start) and any(one.id == ref for one in found.points)
-
-
-def _term(
-    found: Evidence, ref: str, start: int, length: int, through: frozenset[str], inner: _Inner
-) -> tuple[int | None, Status, set[str]]:
-    if "/" not in ref:
-        point = found.force(start).get(ref)
-        if point is None or ref in through:
-            return None, Status.MISSING, {Status.MISSING.name}
-        if len(through) > DEEPEST:
-            raise Malformed(f"points stand in more than {DEEPEST} points one in the other, down to {ref!r}")
-        value, name, sets = inner(point, start, through)
-        return value, Status[name], sets
-    slots = _slots(found, ref, start, length)
-    if not slots:
-        return None, Status.MISSING, {Status.MISSING.name}
-    qualities = {slot.status.name for slot in slots}
-    values = [slot.value for slot in slots if slot.value is not None]
-    if len(values) < len(slots):
-        return None, Status.MISSING, qualities
-    status = Status.VALID if _inner(slots) else worst(*(slot.status for slot in slots))
-    return sum(values), status, qualities
-
-
-def _slots(found: Evidence, ref: str, start: int, length: int) -> list[Version]:
-    """Return the versions that tile a span."""
-    return [found.versions.get(tile, _LACKING) for tile in _tiles(found, ref, start, length)]
-
-
-def _tiles(found: Evidence, ref: str, start: int, length: int) -> list[Slot]:
-    """Return the intervals that tile a span: measured before estimated, then on the finest grid."""
-    grids = [
-        [(ref, at, step) for at in range(start, start + length, step)]
-        for step in sorted(found.lengths.get(ref, ()))
-        if length % step == 0
-    ]
-    if len(grids) < 2:
-        return grids[0] if grids else []
-    return min(grids, key=lambda tiles: _far([found.versions.get(tile, _LACKING) for tile in tiles]))
-
-
-def _far(slots: Sequence[Version]) -> int:
-    """Return how far a row is from what was read."""
-    return READ_AT_ENDS if _inner(slots) else max(distance(slot.status, slot.flags) for slot in slots)
 
 
 def _rests_on(found: Evidence, row: Row) -> Iterator[Slot]:
@@ -335,16 +185,6 @@ def _rests_on(found: Evidence, row: Row) -> Iterator[Slot]:
     for name in open_:
         for ref in force[name].whole.refs if name in force else ():
             if "/" in ref:
-                yield from _tiles(found, ref, row.start, row.length_s)
+                yield from tiles(found, ref, row.start, row.length_s)
             elif ref not in open_:
                 open_.append(ref)
-
-
-def _inner(slots: Sequence[Version]) -> bool:
-    """Return whether only inner intervals are estimated while the outer boundaries are measured in one run."""
-    made = [slot for slot in slots if slot.status == Status.ESTIMATED]
-    if not made or len(made) == len(slots) or any(not slot.flags & Flags.SCALED for slot in made):
-        return False
-    if any(slot.status not in (Status.ESTIMATED, Status.VALID) for slot in slots):
-        return False
-    return slots[0].status == Status.VALID and slots[-1].status == Status.VALID

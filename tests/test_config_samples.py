@@ -65,6 +65,15 @@ def test_the_points_are_good() -> None:
     assert [one.id for one in points.load(CONFIG / "points.toml")] == ["dc1-net", "gt1"]
 
 
+def test_the_rounding_that_the_points_show_is_the_default(tmp_path: Path) -> None:
+    text = (CONFIG / "points.toml").read_text(encoding="utf-8")
+    opened, other = tmp_path / "points.toml", tmp_path / "other.toml"
+    opened.write_text(text.replace("# rounding = ", "rounding = "), encoding="utf-8")
+    assert points.load(opened) == points.load(CONFIG / "points.toml")
+    other.write_text(text.replace('# rounding = "carry-day/1"', 'rounding = "carry-month/1 kWh"'), encoding="utf-8")
+    assert [one.rounding for one in points.load(other)] == ["carry-month/1 kWh", ""]
+
+
 def test_the_losses_that_the_points_show_are_good(tmp_path: Path) -> None:
     text = (CONFIG / "points.toml").read_text(encoding="utf-8")
     head, _, shown = text.partition("# [[point]]\n")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from collector.series import factors, versions
 from collector.settle import sources
 from collector.settle.behind import Behind, Ground
-from collector.settle.rounding import DayCarry
+from collector.settle.rounding import Carry
 from collector.settle.rows import Channel, Older, Result, needed, result
 from collector.settle.told import Told
 from shared.master import PointVersion, in_force
@@ -31,7 +31,7 @@ class Basis:
     position: int  # size of the log
     points_position: int  # of the record that put the points into force
     newest: bool  # whether the log has that size now
-    carry: DayCarry | None
+    carry: Carry | None
     at_once: int = AT_ONCE  # of channels, read at once; those of one point are always read together [intervals]
 
 

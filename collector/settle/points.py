@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from collector.config import Id, Market, Moment, Strict, keys_in
 from collector.settle.allocations import AllocationEntry, divides, left
 from collector.settle.evaluation import evaluation_order
-from shared import losses, master, places, strictjson
+from shared import losses, master, places, rounding, strictjson
 from shared.errors import ConfigError, Malformed
 from shared.formula import Formula, parse
 from shared.losses import Losses
@@ -21,6 +21,7 @@ from shared.master import PointVersion, in_force, names_of
 from shared.places import Document
 from shared.quantity import QUANTITIES
 from shared.release import instant
+from shared.rounding import CARRY_DAY
 
 LENGTHS = (300, 900, 1800, 3600)
 
@@ -40,6 +41,7 @@ class PointEntry(Strict):
         default=None, description=f"the point is what is lost of its formula: {', '.join(losses.KEYS)}"
     )
     part: Literal["positive", "negative"] | None = Field(default=None, description="only that part, as an amount")
+    rounding: str = Field(default=CARRY_DAY, description="how rows become whole counts, and of which place")
     market: Market = Field(default={}, description="what each format's market calls it")
 
     @field_validator("length_s")
@@ -135,6 +137,7 @@ def _version(document: Document, at: int, entry: PointEntry, complaints: list[st
         if quantity not in QUANTITIES:
             raise ConfigError(f"no quantity {quantity!r}")
         lost = None if entry.losses is None else _losses(entry, quantity)
+        rounding.rule(entry.rounding, quantity)
     except ConfigError as error:
         key = _blamed(entry, str(error))
         complaints.append(f'{document.place(("point", at, key))}: point "{entry.id}": {error}')
@@ -144,13 +147,15 @@ def _version(document: Document, at: int, entry: PointEntry, complaints: list[st
     return PointVersion(
         entry.id, since, entry.role, entry.formula, entry.length_s, quantity, parties, names_of(entry.market),
         lost, None, entry.part or "", None if entry.until is None else int(entry.until.timestamp()),
+        "" if entry.rounding == CARRY_DAY else entry.rounding,
     )  # fmt: skip
 
 
 def _blamed(entry: PointEntry, error: str) -> str:
     """Return the key that an error is about."""
-    if error.startswith("losses"):
-        return "losses"
+    for key in ("losses", "rounding"):
+        if error.startswith((key, f"no {key}")):
+            return key
     return "quantity" if "quantity" in error and entry.quantity else "formula"
 
 

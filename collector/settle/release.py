@@ -21,16 +21,15 @@ from collector.settle import sources
 from collector.settle.changes import Changes
 from collector.settle.computing import Basis, Computing
 from collector.settle.gate import hold
-from collector.settle.rounding import DayCarry
+from collector.settle.rounding import Carry
 from collector.settle.written import Kept, Written
 from collector.store.schema import release as table
 from collector.vee import calendar, parameters_log
-from shared import envelope, release, strictjson
+from shared import envelope, release, rounding, strictjson
 from shared.errors import ConfigError
 from shared.keys import Signer
 from shared.master import PointVersion, cuts
 from shared.release import Row, instant
-from shared.rounding import CARRY_DAY
 
 _OPEN = Gate()
 VERSIONS = {"rules": "vee/1"}
@@ -129,11 +128,7 @@ class _Draft:
     before: Made | None
     timezone: str
     newest: bool  # whether its position is that of the log now
-
-    @property
-    def rounding(self) -> str:
-        """Return by which rule values are rounded: a correction keeps that of what it corrects."""
-        return CARRY_DAY if self.before is None else str(manifest_of(self.before)["versions"]["rounding"])
+    otherwise: str  # the rule of rounding of points that state none: a correction keeps that of what it corrects
 
     def repeats(self, before: Made) -> bool:
         """Return whether a release of the same kind stands already."""
@@ -141,11 +136,10 @@ class _Draft:
 
     def written(self) -> tuple[Written, Changes]:
         """Return the rows, and what they change in those of the release before."""
-        carry = DayCarry(self.timezone) if self.rounding == CARRY_DAY else None
         basis = Basis(
             connection=self.connection, versions=self.versions, wanted=self.wanted,
             spans=list(_spans(self.versions, self.asked)), position=self.position,
-            points_position=self.points_position, newest=self.newest, carry=carry,
+            points_position=self.points_position, newest=self.newest, carry=Carry(self.timezone, self.otherwise),
         )  # fmt: skip
         written, changes = Written(), Changes(None if self.before is None else self.before.each())
         for _, found in Computing(basis).each(changes.older):
@@ -163,6 +157,8 @@ class _Draft:
             "calendar": _placed(calendar.read(self.connection, self.position).position),
         }
         software = {"software": f"wattseal/{package_version('wattseal')}"}
+        points = sources.entries(self.versions, self.wanted, self.asked.start, self.asked.stop)
+        rules = (one.rounding or self.otherwise for one in points)
         return {
             "release_id": f"{log.collector}-{log.id.rpartition('/')[2]}-{number:06d}",
             "number": number,
@@ -176,7 +172,7 @@ class _Draft:
             "counts": written.counts,
             "expected": short.rows,
             "unobserved_fraction": release.fraction(short.unseen.count, short.rows),
-            "versions": VERSIONS | {"rounding": self.rounding} | software | positions | self._losses(),
+            "versions": VERSIONS | {"rounding": rounding.named(rules)} | software | positions | self._losses(),
             "merkle_root": written.root,
             "rows_sha256": written.sha256,
             "supersedes": before.id if before else None,
@@ -211,8 +207,10 @@ def _draft(connection: Connection, log: Log, asked: Request, timezone: str, agai
     wanted = _wanted(found.versions, versions, asked)
     before = _standing(connection, asked, wanted, again)
     kind = _kind(asked, before)
+    follows = again or before
+    rule = rounding.default("" if follows is None else manifest_of(follows)["versions"]["rounding"])
     return _Draft(
-        connection, log, asked, kind, position, found.position, versions, wanted, before, timezone, again is None
+        connection, log, asked, kind, position, found.position, versions, wanted, before, timezone, again is None, rule
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.settle.evaluation import Evaluated, Term, evaluate_point, evaluation_order
-from collector.settle.rounding import DayCarry
+from collector.settle.rounding import Carry
 from collector.settle.told import Key, Runs, Told
 from collector.vee import grids
 from collector.vee.series import HAS_VALUE, Codes, Ints
@@ -184,7 +184,7 @@ class Result:
 
 def results(
     versions: Sequence[PointVersion], wanted: Sequence[str], channels: Mapping[str, Mapping[int, Channel]], span: range,
-    carry: DayCarry | None = None,
+    carry: Carry | None = None,
 ) -> list[Result]:  # fmt: skip
     """Return the wanted points over a period in which no formula changes.
 
@@ -221,7 +221,7 @@ def _needed(force: Mapping[str, PointVersion], wanted: Sequence[str]) -> set[str
 
 def result(
     point: PointVersion, found: Mapping[str, Result], channels: Mapping[str, Mapping[int, Channel]], span: range,
-    carry: DayCarry | None,
+    carry: Carry | None,
 ) -> Result:  # fmt: skip
     """Return a point over a period, given those that it is made of, and else as `results`."""
     count = len(span) // point.length

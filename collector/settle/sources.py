@@ -1,7 +1,7 @@
 """What a release is made from: points and versions of channels, as of one position."""
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,10 @@ from collector.intake import records
 from collector.intake.log import Log
 from collector.series import channels as names
 from collector.series import versions as series
-from collector.settle.rows import Channel, marked
+from collector.settle.rows import Channel, marked, needed
 from collector.store.schema import blob, finding
 from shared import master, strictjson, veil
-from shared.master import PointVersion, in_force
+from shared.master import PointVersion, cuts, in_force
 from shared.release import instant
 
 #: Of what a record shows of points; in base64 and with its head it fits into an envelope. [bytes]
@@ -100,6 +100,13 @@ def rest_on(versions: Sequence[PointVersion], manifest: Any) -> set[str]:  # noq
             own = [one.whole.refs for one in versions if one.id == name]
             open_ += [ref for refs in own for ref in refs if "/" not in ref]
     return found
+
+
+def entries(versions: Sequence[PointVersion], wanted: Sequence[str], start: int, stop: int) -> Iterator[PointVersion]:
+    """Give the dated entries that a release of a period rests on: of its points, and of those between. [UTC s]"""
+    for first in cuts(versions, start, stop)[:-1]:
+        force = in_force(versions, first)
+        yield from (force[name] for name in needed(versions, force, wanted))
 
 
 def numbers(connection: Connection) -> dict[str, int]:

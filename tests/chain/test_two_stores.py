@@ -11,7 +11,7 @@ from collector.intake.ledger import Ledger
 from collector.intake.log import Log
 from collector.settle import folder, release
 from collector.settle.release import Made, Request
-from collector.settle.rounding import DayCarry
+from collector.settle.rounding import Carry
 from collector.settle.rows import results
 from collector.settle.sources import channels, channels_of, numbers
 from collector.store.engine import Store, open_store
@@ -73,7 +73,7 @@ class Collector:
         with self.store.read() as connection:
             refs = channels_of(POINTS, [one.id for one in POINTS], T0)
             known = channels(connection, numbers(connection), refs, span, size)
-            found = results(POINTS, [one.id for one in POINTS], known, span, DayCarry("Europe/Berlin"))
+            found = results(POINTS, [one.id for one in POINTS], known, span, Carry("Europe/Berlin"))
         return [(one.point.id, [one.evaluated.value(at) for at in range(len(one.evaluated.values))]) for one in found]
 
     def on_disk(self, made: Made, out: Path) -> dict[str, bytes]:

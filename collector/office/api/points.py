@@ -47,6 +47,7 @@ class Point(Answer):
     share: dict[str, Any] | None  # the point is a party's share of what its formula gives
     part: str | None  # positive or negative: only that part of what its formula gives
     until: str | None  # from then on the point is no more, until a later entry
+    rounding: str | None  # by which rule its rows are rounded; null: by that of the release
     in_force: bool
 
 
@@ -89,7 +90,7 @@ def _shown(one: PointVersion, *, in_force: bool) -> Point:
         market={form: dict(names) for form, names in one.market},
         losses=None if one.losses is None else dict(one.losses.texts),
         share=None if one.share is None else one.share.body(), part=one.part or None,
-        until=None if one.until is None else instant(one.until), in_force=in_force,
+        until=None if one.until is None else instant(one.until), rounding=one.rounding or None, in_force=in_force,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collector.settle import sources
 from collector.settle.changes import Changes, compare
 from collector.settle.computing import Basis, Computing
 from collector.settle.gate import Short
-from collector.settle.rounding import DayCarry
+from collector.settle.rounding import Carry
 from collector.settle.rows import results
 from collector.settle.told import Told
 from collector.settle.written import Kept, Written
@@ -64,7 +64,7 @@ def _computed(office: Office, *, at_once: int = 1, newest: bool = True) -> list[
     with office.centre.store.read() as connection:
         basis = Basis(
             connection=connection, versions=POINTS, wanted=WANTED, spans=SPANS, points_position=0, newest=newest,
-            position=office.centre.log.size(connection), carry=DayCarry("UTC"), at_once=at_once,
+            position=office.centre.log.size(connection), carry=Carry("UTC"), at_once=at_once,
         )  # fmt: skip
         return [told for _, found in Computing(basis).each(lambda _: {}) for told in found]
 
@@ -78,7 +78,7 @@ def _shown(one: Row) -> tuple[object, ...]:
 
 
 def test_points_one_by_one_have_the_rows_of_all_at_once(office: Office) -> None:
-    whole, carry = list[Told](), DayCarry("UTC")
+    whole, carry = list[Told](), Carry("UTC")
     with office.centre.store.read() as connection:
         size, known = office.centre.log.size(connection), sources.numbers(connection)
         names = versions.methods(connection)

@@ -11,9 +11,10 @@ from shared import losses
 from shared.errors import ConfigError
 from shared.evidence import Evidence, Version
 from shared.master import PointVersion
+from shared.redone import Redo
 from shared.release import Row
+from shared.rounding import HALF_EVEN
 from shared.status import Status
-from shared.verify_release import each_for_itself
 from tests.collector.settle.test_settle_release import GT1, Office, office
 from tests.collector.vee.test_vee_run import NAME, T0
 from tests.fakes import reads
@@ -110,9 +111,9 @@ def test_verify_computes_by_the_plate_that_the_record_states() -> None:
     found = Evidence(lengths={NAME: {900}, REACTIVE: {900}})
     for name, value in ((NAME, 250_000), (REACTIVE, 80_000)):
         found.versions[name, T0, 900] = Version(value, Status.VALID, 0, None, 0)
-    assert each_for_itself(found).row(LOST, T0) == (1726, "VALID", {"VALID"})
+    assert Redo(found, T0, "UTC", HALF_EVEN).row(LOST, T0) == (1726, "VALID", {"VALID"})
     other = replace(LOST, losses=losses.of(PLATE | {"load_W": "20"}))
-    assert each_for_itself(found).row(other, T0) == (1682, "VALID", {"VALID"})
+    assert Redo(found, T0, "UTC", HALF_EVEN).row(other, T0) == (1682, "VALID", {"VALID"})
 
 
 FILE = """schema = 1

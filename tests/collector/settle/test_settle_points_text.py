@@ -29,6 +29,7 @@ from = 2026-09-01T00:00:00+02:00
 role = "generation"
 formula = "dc1/gt1.energy_active_export"
 length_s = 900
+rounding = "carry-month/1 kWh"
 
 [[point]]
 id = "net-in"
@@ -58,7 +59,9 @@ loads = {{ {loads} }}
 def test_every_member_comes_back() -> None:
     points = of_toml(EVERYTHING)
     assert of_toml(text(points)) == points
-    assert {name for one in points for name in master.entry(one)} >= {"market", "losses", "part", "until", "parties"}
+    assert {name for one in points for name in master.entry(one)} >= {
+        "market", "losses", "part", "until", "parties", "rounding"
+    }  # fmt: skip
 
 
 def test_the_sample_comes_back() -> None:

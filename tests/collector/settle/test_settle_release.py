@@ -14,8 +14,9 @@ from shared import envelope, keys, master
 from shared.errors import ConfigError, Malformed
 from shared.evidence import Evidence
 from shared.master import PointVersion
+from shared.redone import Redo
+from shared.rounding import HALF_EVEN
 from shared.verify import Report, Ring
-from shared.verify_release import each_for_itself
 from shared.verify_release import release as verify
 from tests.collector.vee.test_vee_run import NAME, T0, Line
 from tests.fakes import reads
@@ -361,7 +362,7 @@ def test_points_in_a_circle_have_no_value_for_verify() -> None:
     one = PointVersion("a", 0, "grid", "b", 900, "energy_active_net", ())
     other = PointVersion("b", 0, "grid", "a", 900, "energy_active_net", ())
     found.points = [one, other]
-    assert each_for_itself(found).row(one, T0) == (None, "MISSING", {"MISSING"})
+    assert Redo(found, T0, "UTC", HALF_EVEN).row(one, T0) == (None, "MISSING", {"MISSING"})
 
 
 def test_points_that_meet_again_and_again_are_redone_once_each() -> None:
@@ -373,4 +374,4 @@ def test_points_that_meet_again_and_again_are_redone_once_each() -> None:
             formula = f"a{at} {sign} b{at}"
             made.append(PointVersion(f"{name}{at + 1}", 0, "grid", formula, 900, "energy_active_net", ()))
     found.points = made
-    assert each_for_itself(found).row(made[-1], T0) == (None, "MISSING", {"MISSING"})
+    assert Redo(found, T0, "UTC", HALF_EVEN).row(made[-1], T0) == (None, "MISSING", {"MISSING"})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from collector.settle import carry_round
 from collector.settle.evaluation import Term, evaluate
-from collector.settle.rounding import DayCarry
+from collector.settle.rounding import Carry
 from collector.settle.rows import Channel, Summed, marked, summed, summed_together
 from shared.formula import Formula
 from shared.master import PointVersion
@@ -58,7 +58,7 @@ def test_a_day_is_rounded_as_by_fractions_wherever_it_is_cut(
 ) -> None:  # fmt: skip
     name = "dc1/gt1.energy_active_net"
     point = PointVersion("p", 0, "load", f"{factor} * {name}", 300, "energy_active_net", ())
-    carry, rounded = DayCarry("UTC"), list[int | None]()
+    carry, rounded = Carry("UTC"), list[int | None]()
     for first, part in ((0, values[:cut]), (cut, values[cut:])):
         term = Term(
             values=np.array([one or 0 for one in part], np.int64),
