@@ -29,6 +29,18 @@ USES = (
     ("hall-a", "tenant", "demo/hall-a.energy_active_import"),
     ("hall-b", "tenant", "demo/hall-b.energy_active_import"),
 )
+#: What markets would call the points: AEMO's connection and stream; numbers of this demo, and of nobody else.
+STREAMS = {
+    "grid-in": ("DEMOGRID01", "E1"), "grid-out": ("DEMOGRID01", "B1"), "gas": ("DEMOGAS001", "B1"),
+    "solar": ("DEMOPV0001", "B1"), "battery-out": ("DEMOBESS01", "B1"), "battery-in": ("DEMOBESS01", "E1"),
+    "hall-a": ("DEMOHALL0A", "E1"), "hall-b": ("DEMOHALL0B", "E1"), "site-net": ("DEMOSITE01", "E1"),
+}  # fmt: skip
+#: Where releases are handed over: to a party that settles by our rows, and, final ones, as two markets have them.
+HANDED_OVER = "handed-over"
+TARGETS = (
+    ("settlement", ("jsonl", "local-csv"), ("preliminary", "final", "correction")),
+    ("market", ("espi", "mscons"), ("final", "correction")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,11 @@ url = "opc.tcp://127.0.0.1:{at.turbine}"
 
 def collector(folder: Path, at: Ports) -> str:
     """Return collector.toml."""
+    targets = "".join(
+        f'\n[[target]]\nid = "{name}"\nkind = "folder"\ndir = "{folder / HANDED_OVER / name}"\n'
+        f"formats = {list(formats)}\nkinds = {list(kinds)}\n"
+        for name, formats, kinds in TARGETS
+    )
     return f"""schema = 1
 id = "central"
 data_dir = "{folder / "collector"}"
@@ -103,7 +120,21 @@ vee_every_s = 1
 [mqtt]
 embedded = true
 embedded_listen = "127.0.0.1:{at.broker}"
-"""
+
+[market.nem12]
+sender = "DEMOMDP"
+receiver = "DEMOSETTLE"
+
+[market.cim]
+sender = "5790000000001"
+sender_role = "MDR"
+receiver = "5790000000002"
+receiver_role = "DGL"
+
+[market.mscons]
+sender = "9900000000001"
+receiver = "9900000000002"
+{targets}"""
 
 
 def points() -> str:
@@ -111,6 +142,19 @@ def points() -> str:
     rows = [*SOURCES, *USES, ("site-net", "grid", "grid-in - grid-out")]
     return "schema = 1\n" + "".join(
         f'\n[[point]]\nid = "{name}"\nfrom = 2026-01-01T00:00:00Z\nrole = "{role}"\nformula = "{formula}"\n'
-        f"length_s = {INTERVAL}\n" + ('quantity = "energy_active_net"\n' if name == "site-net" else "")
-        for name, role, formula in rows
+        f"length_s = {INTERVAL}\n"
+        + ('quantity = "energy_active_net"\n' if name == "site-net" else "")
+        + _market(name, number)
+        for number, (name, role, formula) in enumerate(rows, 1)
+    )
+
+
+def _market(name: str, number: int) -> str:
+    """Return what each format's market calls a point."""
+    nmi, suffix = STREAMS[name]
+    obis = ', obis = "1-1:16.29.0"' if name == "site-net" else ""  # net: the format has no code of its own for it
+    return (
+        f'market.nem12 = {{ nmi = "{nmi}", suffix = "{suffix}" }}\n'
+        f'market.cim = {{ id = "5713130000000000{number:02}" }}\n'
+        f'market.mscons = {{ id = "DE000DEMO{number:024}"{obis} }}\n'
     )

@@ -130,7 +130,8 @@ class Story:
         proved = call("verify", str(folder), "--keys", str(keys))
         found = score(rows(folder), truth(self.folder / "truth.csv"))
         self._close(folder, found, verified=bool(proved["good"]))
-        return self._result(agent_state, found, verified=bool(proved["good"]))
+        parcels = self._handed_over(folder.name, collector)
+        return self._result(agent_state, found, verified=bool(proved["good"])) | {"parcels": parcels}
 
     def _wait_for_receipts(self, site: str) -> None:
         """Wait until the collector holds everything that was sealed."""
@@ -151,6 +152,17 @@ class Story:
             f"all sources less all uses: {found.identity_residual} mWh;"
             f" largest difference from the truth: {found.true_difference} mWh"
         )
+
+    def _handed_over(self, release: str, collector: str) -> int:
+        """Return how many parcels lie with the parties, those of the last release among them."""
+        targets = self.folder / files.HANDED_OVER
+        places = [targets / name / f"{release}.released" for name, *_ in files.TARGETS]
+        until("the hand-off", lambda: all(place.is_dir() for place in places), self.programs[:2])
+        for place in places:
+            self.tell(f"handed over: {place} ({', '.join(sorted(file.name for file in place.iterdir()))})")
+        self.tell("rows of 5 s are too short for NEM12 and CIM; `release export` says so, and writes all other formats")
+        self.tell(f"what went to whom, and what they answered: wattseal collector deliver list {collector}")
+        return sum(1 for _ in targets.glob("*/*.released"))
 
     def _result(self, state: dict[str, Any], found: Score, *, verified: bool) -> dict[str, Any]:
         stored, distinct = self._ledger()
