@@ -19,7 +19,6 @@ from collector.store.prepared import Prepared
 from collector.store.schema import raw_segment
 
 _AMONG = raw_segment.c.channel_id.in_(bindparam("channels", expanding=True))
-_LENGTHS = Prepared(select(raw_segment.c.channel_id, raw_segment.c.length).where(_AMONG).distinct(), expands="channels")
 _SEGMENTS = Prepared(
     select(
         raw_segment.c.channel_id, raw_segment.c.source_id, raw_segment.c.rank, raw_segment.c.start, raw_segment.c.n,
@@ -42,15 +41,6 @@ class Provenance:
     positions: Ints  # of the batches; anything where nothing is known
     since: Ints  # from which position on that counts
     flags: NDArray[np.uint16]  # shared.registers.Mark
-
-
-def lengths(connection: Connection, channels: Sequence[int]) -> dict[int, list[int]]:
-    """Return the interval lengths that each channel was ever sealed in, the shortest first. [s]"""
-    found: dict[int, list[int]] = {number: [] for number in channels}
-    for at in range(0, len(channels), _ASKED):
-        for row in _LENGTHS.among(connection, channels[at : at + _ASKED]):
-            found[row.channel_id].append(row.length)
-    return {number: sorted(own) for number, own in found.items()}
 
 
 def read(

@@ -4,7 +4,7 @@ A segment grows while its source goes on without a break, up to `MOST` intervals
 is some 180 rows although an agent may seal every interval alone (facts/performance.md F and H).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -46,7 +46,21 @@ _OF_LENGTH = _OF_CHANNEL & (raw_segment.c.length == bindparam("length"))
 _FIRST = select(raw_segment.c.start).where(_OF_LENGTH).order_by(raw_segment.c.start).limit(1)
 _LAST = select(raw_segment.c.start, raw_segment.c.n).where(_OF_LENGTH).order_by(raw_segment.c.start.desc()).limit(8)
 _QUANTITY = select(channel.c.quantity).where(channel.c.id == bindparam("channel"))
-_LENGTHS = select(raw_segment.c.length).where(_OF_CHANNEL).distinct()
+_OTHER = raw_segment.alias()
+_ABOVE = (  # one step in an index: however long the history, no segment is read
+    select(_OTHER.c.length)
+    .where(_OTHER.c.channel_id == channel.c.id, _OTHER.c.length > bindparam("above"))
+    .order_by(_OTHER.c.length)
+    .limit(1)
+    .correlate(channel)
+)
+_NEXT_LENGTH = Prepared(
+    select(channel.c.id.label("channel_id"), _ABOVE.scalar_subquery().label("length")).where(
+        channel.c.id.in_(bindparam("channels", expanding=True))
+    ),
+    expands="channels",
+)
+_ASKED = 256  # channels at once
 
 
 def _ends(table: Table) -> Prepared:
@@ -315,9 +329,23 @@ def read_statistic(
     return values, known
 
 
-def lengths(connection: Connection, channel_id: int) -> Iterable[int]:
-    """Return the interval lengths that a channel was ever sealed in. [s]"""
-    return sorted(connection.execute(_LENGTHS, {"channel": channel_id}).scalars())
+def lengths(connection: Connection, channel_id: int) -> list[int]:
+    """Return the interval lengths that a channel was ever sealed in, the shortest first. [s]"""
+    return lengths_of(connection, [channel_id])[channel_id]
+
+
+def lengths_of(connection: Connection, channels: Sequence[int]) -> dict[int, list[int]]:
+    """Return the interval lengths that each channel was ever sealed in, the shortest first. [s]"""
+    found: dict[int, list[int]] = {number: [] for number in channels}
+    open_ = {0: list(channels)}
+    while open_:
+        above, some = open_.popitem()
+        for at in range(0, len(some), _ASKED):
+            for row in _NEXT_LENGTH.among(connection, some[at : at + _ASKED], {"above": above}):
+                if row.length is not None:
+                    found[row.channel_id].append(row.length)
+                    open_.setdefault(row.length, []).append(row.channel_id)
+    return found
 
 
 def span(connection: Connection, channel_id: int, length: int) -> tuple[int, int] | None:

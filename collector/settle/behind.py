@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from sqlalchemy import Connection, bindparam, select
 
-from collector.series import anchors, provenance
+from collector.series import anchors, provenance, raw
 from collector.series.codec import Bools, Ints
 from collector.series.provenance import Provenance
 from collector.settle.sources import channels_in
@@ -101,7 +101,7 @@ class Behind:
     def _batches(self, numbers: Sequence[int]) -> Iterator[tuple[Ints, Ints]]:
         """Give which batches channels' registers come from; an interval is in the batch of its end."""
         alike: dict[tuple[int, bool], list[int]] = {}
-        for number, lengths in provenance.lengths(self.connection, numbers).items():
+        for number, lengths in raw.lengths_of(self.connection, numbers).items():
             for length in lengths:
                 alike.setdefault((length, len(lengths) == 1), []).append(number)
         for (length, single), some in sorted(alike.items()):

@@ -274,6 +274,7 @@ raw_segment = Table(
     Column("modulus", BigInteger),  # [counts]
     Column("blob", LargeBinary, nullable=False),
     Index("raw_segment_channel_id_start_ix", "channel_id", "start"),
+    Index("raw_segment_channel_id_length_ix", "channel_id", "length"),  # which lengths there are, without the segments
 )
 
 suspect = Table(  # what a key signed since it may be in other hands

@@ -1,16 +1,19 @@
 """What is asked of many channels at once is what is said of each alone: batches of boundaries, and versions."""
 
+import shutil
+from pathlib import Path
 from random import Random
+from sqlite3 import Connection as SqliteConnection
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from collector.series import provenance, raw, versions
 from collector.series.codec import RAW, pack
 from collector.series.laid import latest
 from collector.series.versions import Version
-from collector.store.engine import Store
+from collector.store.engine import Store, open_store
 from collector.store.schema import channel, raw_segment, source
 from shared.status import Status
 
@@ -22,6 +25,10 @@ SPAN = range(START + 4 * QUARTER, START + 28 * QUARTER)
 
 @pytest.fixture
 def places(store: Store) -> Store:
+    return _with_places(store)
+
+
+def _with_places(store: Store) -> Store:
     with store.write() as connection:
         for number in CHANNELS:
             row = {"id": number, "site": "dc1", "meter": f"m{number}", "quantity": "energy_active_import"}
@@ -52,6 +59,26 @@ def _put(connection: Connection, chance: Random, number: int, *, origin: int, le
         at += (n + chance.choice([0, 0, 1, 2, -1])) * length if n else length
 
 
+def test_lengths_are_asked_of_an_index_alone_however_long_the_history(tmp_path: Path, migrated_sqlite: Path) -> None:
+    shutil.copy(migrated_sqlite, tmp_path / "collector.db")
+    places = _with_places(open_store("sqlite", tmp_path))
+    with places.write() as connection:
+        for length in (QUARTER, 2 * QUARTER):
+            _put(connection, Random(1), 3, origin=1, length=length, doubtful=False)
+    asked: list[str] = []
+    with places.read() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, SqliteConnection)
+        driver.set_trace_callback(asked.append)
+        assert raw.lengths_of(connection, [3]) == {3: [QUARTER, 2 * QUARTER]}
+        driver.set_trace_callback(None)
+        plans = [f"{row}" for text in asked for row in driver.execute(f"EXPLAIN QUERY PLAN {text}")]
+    places.close()
+    of_segments = [one for one in plans if "raw_segment" in one]
+    assert len(of_segments) == len(asked) == 3
+    assert all("COVERING INDEX raw_segment_channel_id_length_ix" in one for one in of_segments), of_segments
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_the_batches_of_many_channels_are_those_of_each(places: Store, seed: int) -> None:
     chance = Random(seed)
@@ -62,8 +89,10 @@ def test_the_batches_of_many_channels_are_those_of_each(places: Store, seed: int
             if number % 7 == 0:
                 _put(connection, chance, number, origin=1, length=2 * QUARTER, doubtful=False)
     with places.read() as connection:
-        lengths = provenance.lengths(connection, CHANNELS)
-        assert lengths == {number: list(raw.lengths(connection, number)) for number in CHANNELS}
+        lengths = raw.lengths_of(connection, CHANNELS)
+        held = connection.execute(select(raw_segment.c.channel_id, raw_segment.c.length).distinct()).all()
+        assert lengths == {number: sorted(one for own, one in held if own == number) for number in CHANNELS}
+        assert lengths == {number: raw.lengths(connection, number) for number in CHANNELS}
         seen, known = 0, 0
         for single in (True, False):
             some = [number for number in CHANNELS if (len(lengths[number]) < 2) == single]
