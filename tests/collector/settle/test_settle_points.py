@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.settle import carry_round, evaluate
-from collector.settle.evaluation import Term, evaluation_order
-from collector.settle.netting import net
+from collector.settle.evaluation import Term, evaluate_point, evaluation_order
 from collector.settle.points import load
 from shared.errors import ConfigError
 from shared.formula import evaluate as evaluate_one
 from shared.formula import parse
-from shared.master import DEEPEST
+from shared.master import DEEPEST, PointVersion
 from shared.rounding import half_up
 from shared.status import Status
 
@@ -156,8 +156,10 @@ def test_points_too_deep_in_points_are_refused_in_the_file(tmp_path: Path) -> No
 
 def test_netting_is_per_interval_before_any_sum() -> None:
     """Example E27: the day's net import is 5 and its net export 5, not zero and zero."""
-    into, out = net(np.array([15, 10]), np.array([10, 15]))
-    assert (into.tolist(), out.tolist()) == ([5, 0], [0, 5])
+    terms = {"into": term([15, 10]), "out": term([10, 15])}
+    net = PointVersion("net", 0, "grid", "into - out", 900, "energy_active_net", ())
+    parts = [evaluate_point(replace(net, part=part), terms).values.tolist() for part in ("positive", "negative")]
+    assert parts == [[5, 0], [0, 5]]
 
 
 def test_the_balance_of_a_node_leaves_its_residual() -> None:
