@@ -226,14 +226,16 @@ def balance(file: Path, release_id: str, path: Path, *, as_json: bool) -> None:
 @release.command()
 @takes("release_id")
 @click.option("--terms", "path", required=True, type=click.Path(dir_okay=False, path_type=Path), help="terms.toml.")
+@click.option("--accuracy", default=None, type=click.Path(dir_okay=False, path_type=Path),
+              help="balance.toml: say also how far energy and demand may be off.")  # fmt: skip
 @as_json
-def determinants(file: Path, release_id: str, path: Path, *, as_json: bool) -> None:
+def determinants(file: Path, release_id: str, path: Path, accuracy: Path | None, *, as_json: bool) -> None:
     """Say what a contract bills by, from a release's rows; provisional where what lacks could change it."""
-    from collector.settle import billing, terms_file
+    from collector.settle import balance_file, billing, doubt, terms_file
     from collector.settle.release import fetch, manifest_of
     from collector.vee import calendar
 
-    terms = terms_file.load(path)
+    terms, meters = terms_file.load(path), None if accuracy is None else balance_file.load(accuracy)
     with parts(file) as found, found.store.read() as connection:
         made = fetch(connection, release_id)
         known = calendar.read(connection, made.position)
@@ -242,9 +244,10 @@ def determinants(file: Path, release_id: str, path: Path, *, as_json: bool) -> N
         figures = billing.of_rows(
             terms, made.parsed, manifest["timezone"], days, lambda earlier: fetch(connection, earlier).parsed
         )  # fmt: skip
+        off = {} if meters is None else doubt.doubts(connection, made, terms, days, figures, meters)
     members = {"release_id": made.id, "rows_sha256": manifest["rows_sha256"], "point": terms.point,
-               "determinants": {name: billing.shown(one) for name, one in figures.items()}}  # fmt: skip
-    say(members, "\n".join(billing.line(one) for one in figures.values()), as_json=as_json)
+               "determinants": doubt.shown(figures, off)}  # fmt: skip
+    say(members, "\n".join(doubt.lines(figures, off)), as_json=as_json)
 
 
 @release.command()

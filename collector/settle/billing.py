@@ -13,7 +13,7 @@ from collector.settle.determine.tariff import periods
 from collector.settle.plainly import amount
 from collector.settle.plainly import named as unit_of
 from collector.settle.terms_file import Terms
-from collector.vee.series import HAS_VALUE
+from collector.vee.series import HAS_VALUE, Bools
 from shared.errors import ConfigError
 from shared.release import Row, instant
 from shared.status import Status
@@ -38,15 +38,12 @@ def of_rows(
     Raises:
         ConfigError: a point lacks, or a determinant needs what the terms do not say.
     """
-    profile = _profile(rows, terms.point, timezone, terms.most_kw)
-    cut = periods(
-        [one.period for one in terms.period], profile.start, profile.length, len(profile.values), timezone, holidays
-    )  # fmt: skip
+    found = profile(rows, terms.point, timezone, terms.most_kw)
     try:
         return determinants(
-            profile, terms.determinants, periods=cut,
-            reactive=_profile(rows, terms.reactive, timezone, None) if terms.reactive else None,
-            fuel=_profile(rows, terms.fuel, timezone, None) if terms.fuel else None,
+            found, terms.determinants, periods=tariff(terms, found, timezone, holidays),
+            reactive=profile(rows, terms.reactive, timezone) if terms.reactive else None,
+            fuel=profile(rows, terms.fuel, timezone) if terms.fuel else None,
             peaks=None if terms.peaks is None else [int(one.timestamp()) for one in terms.peaks],
             contract=_contract(terms, timezone, earlier),
         )  # fmt: skip
@@ -59,7 +56,7 @@ def _contract(terms: Terms, timezone: str, earlier: Callable[[str], Sequence[Row
     if said is None:
         return None
     window = _window(terms.determinants)
-    before = [_profile(earlier(one), terms.point, timezone, terms.most_kw) for one in said.history]
+    before = [profile(earlier(one), terms.point, timezone, terms.most_kw) for one in said.history]
     name = f"{_HISTORY}{window}"
     return Contract(
         capacity=None if said.capacity_kw is None else said.capacity_kw * _KILO,
@@ -75,7 +72,17 @@ def _window(wanted: Sequence[str]) -> str:
     return next((name.partition(":")[2].partition("@")[0] for name in wanted if name.startswith(looking)), "")
 
 
-def _profile(rows: Sequence[Row], point: str, timezone: str, most_kw: int | None) -> Profile:
+def tariff(terms: Terms, of: Profile, timezone: str, holidays: Collection[date]) -> dict[str, Bools]:
+    """Return which rows of a point lie in which tariff period."""
+    return periods([one.period for one in terms.period], of.start, of.length, len(of.values), timezone, holidays)
+
+
+def profile(rows: Sequence[Row], point: str, timezone: str, most_kw: int | None = None) -> Profile:
+    """Return the rows of a point as determinants take them.
+
+    Raises:
+        ConfigError: there are none, or they are not of one form without a break.
+    """
     own = [row for row in rows if row.point == point]
     if not own:
         known = ", ".join(sorted({row.point for row in rows}))

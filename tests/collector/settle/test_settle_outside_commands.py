@@ -69,3 +69,48 @@ def test_what_cannot_be_taken_is_refused_in_a_sentence(
     done = desk.load(*words, "--yes", file=file)
     assert (done.code, said in " ".join(done.err.split())) == (code, True), done.err
     assert desk.ran("outside", "list", "--json").json == {"files": []}
+
+
+POINTS = """schema = 1
+[[point]]
+id = "pcc"
+from = 2026-01-01T00:00:00Z
+role = "grid"
+formula = "dc1/pcc-market.energy_active_export"
+length_s = 1800
+"""
+BALANCE = """schema = 1
+[balance]
+exports = ["pcc"]
+[[meter]]
+site = "dc1"
+meter = "pcc-market"
+class = "0.5S"
+rated_kw = 10
+"""
+
+
+def test_what_a_contract_bills_by_says_how_far_it_may_be_off_when_asked(desk: Desk, tmp_path: Path) -> None:
+    files = {"points.toml": POINTS, "balance.toml": BALANCE}
+    files["terms.toml"] = 'schema = 1\npoint = "pcc"\ndeterminants = ["energy", "max_block:1800"]\n'
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    desk.load(*WORDS, "--yes")
+    Ran("points", "load", str(desk.config), str(tmp_path / "points.toml"), group="collector")
+    span = ("--from", "2026-03-02T14:00:00Z", "--to", "2026-03-03T14:00:00Z", "--kind", "preliminary")
+    made = desk.ran("release", "make", *span, "--out", str(tmp_path / "out"), "--json").json["release_id"]
+    assert isinstance(made, str)
+
+    def billed(*words: str) -> Ran:
+        asked = ("release", "determinants", str(desk.config), made, "--terms", str(tmp_path / "terms.toml"))
+        return Ran(*asked, *words, group="collector")
+
+    assert billed().out == "energy                   72 kWh\nmax_block:1800           3 kW\n"
+    assert billed("--accuracy", str(tmp_path / "balance.toml")).out == (
+        "energy                   72 kWh  ± 0.36 (worst 0.36)\nmax_block:1800           3 kW  ± 0.015 (worst 0.015)\n"
+    )
+    told = billed("--accuracy", str(tmp_path / "balance.toml"), "--json").json["determinants"]
+    assert isinstance(told, dict)
+    assert told["energy"]["uncertainty"] == {"rss": 360_000, "most": 360_000}
+    assert (told["energy"]["value"], told["energy"]["revenue_grade"]) == (72_000_000, True)
+    assert "uncertainty" not in billed("--json").out
