@@ -10,11 +10,12 @@ from typing import cast
 from collector.settle import lines
 from collector.settle.gate import SEEN, Short
 from collector.settle.told import Told
+from shared.errors import StoreError
 from shared.merkle import Rising, leaf_hash
 from shared.release import Row
 from shared.status import Status
 
-_AT_ONCE = 1 << 20  # of what is unpacked [bytes]
+_AT_ONCE, _PIECE = 1 << 20, 1 << 16  # of what is unpacked, and of what is packed [bytes]
 _CODES = frozenset(int(Status[name]) for name in SEEN)
 
 
@@ -67,15 +68,23 @@ class _Unpacked(RawIOBase):
     """What zlib has packed, as a file to read."""
 
     def __init__(self, packed: bytes) -> None:
-        self._rest, self._unpack = packed, zlib.decompressobj()
+        self._packed, self._at = memoryview(packed), 0
+        self._rest, self._unpack = b"", zlib.decompressobj()  # the rest of a small piece: it is copied each time
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, room: object) -> int:
         into = cast("memoryview", room)
-        octets = self._unpack.decompress(self._rest, len(into))
-        self._rest = self._unpack.unconsumed_tail
+        octets = b""
+        while not octets and not self._unpack.eof:
+            if not self._rest:
+                self._rest = bytes(self._packed[self._at : self._at + _PIECE])
+                self._at += len(self._rest)
+            if not self._rest:
+                raise StoreError("a release's rows are cut; look at the disk, and restore the database from a backup")
+            octets = self._unpack.decompress(self._rest, len(into))
+            self._rest = self._unpack.unconsumed_tail
         into[: len(octets)] = octets
         return len(octets)
 

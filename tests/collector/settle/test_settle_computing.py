@@ -17,6 +17,7 @@ from collector.settle.told import Told
 from collector.settle.written import Kept, Written
 from collector.store.engine import Store
 from shared import release
+from shared.errors import StoreError
 from shared.master import PointVersion, cuts
 from shared.release import Row
 from shared.share import of as share_of
@@ -136,3 +137,12 @@ def test_a_release_that_says_the_same_changes_nothing(office: Office) -> None:
             changes.older(point)
             changes.add([*own])
         assert changes.none is none
+
+
+def test_rows_that_are_cut_on_their_disk_are_refused(office: Office) -> None:
+    written = Written()
+    for told in _computed(office):
+        written.add(told)
+    packed = written.packed()
+    with pytest.raises(StoreError, match="cut"):
+        list(Kept(packed[:-9]))
