@@ -13,7 +13,7 @@ from collector.series import factors, versions
 from collector.settle import sources
 from collector.settle.behind import Behind, Ground
 from collector.settle.rounding import Carry
-from collector.settle.rows import Channel, Older, Result, needed, result
+from collector.settle.rows import Channel, Older, Result, Shares, needed, result
 from collector.settle.told import Told
 from shared.master import PointVersion, in_force
 
@@ -43,6 +43,7 @@ class _Part:
     force: Mapping[str, PointVersion]
     order: Mapping[str, int]  # of evaluation, of the points that are needed
     found: dict[str, Result] = field(default_factory=dict)
+    shares: Shares = field(default_factory=Shares)
     channels: Mapping[str, Mapping[int, Channel]] = field(default_factory=dict)
     behind: Behind | None = None
 
@@ -119,7 +120,9 @@ class Computing:
     def _told(self, part: _Part, name: str, was: Older) -> Iterator[Told]:
         own = [one for one in self._closed[name] if one in part.order and one not in part.found]
         for one in sorted(own, key=part.order.__getitem__):
-            part.found[one] = result(part.force[one], part.found, part.channels, part.span, self._basis.carry)
+            part.found[one] = result(
+                part.force[one], part.found, part.channels, part.span, self._basis.carry, part.shares
+            )
         if name in part.found and part.behind is not None:
             made = part.found[name]
             yield made.told(part.behind.of(made.point), was, self._names)

@@ -14,12 +14,12 @@ from math import lcm
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.settle.sharing import Shared, shared_out
 from collector.vee.series import HAS_VALUE, Bools, Codes, Ints
 from shared.errors import ConfigError
 from shared.formula import Formula
 from shared.master import PointVersion
 from shared.quantity import INT64_MAX
-from shared.share import Share
 from shared.status import WORST_LAST, Status
 
 Sets = NDArray[np.uint16]
@@ -120,15 +120,48 @@ def evaluate_point(point: PointVersion, terms: Mapping[str, Term]) -> Evaluated:
     Raises:
         ValueError: as `evaluate`.
     """
-    whole, losses = evaluate(point.whole, terms), point.losses
-    if point.share is not None:
-        return _with(whole, _shares(point.share, point.parsed.refs[0], whole, terms))
+    return Made.of(point, terms).evaluated(point)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """What a point's formula gives; of a share, what it gives to all parties: the same for the point of each."""
+
+    whole: Evaluated
+    shared: Shared | None
+
+    @classmethod
+    def of(cls, point: PointVersion, terms: Mapping[str, Term]) -> "Made":
+        """Return what a point's formula gives, and where it is shared, what anybody gets.
+
+        Raises:
+            ValueError: as `evaluate`.
+        """
+        whole = evaluate(point.whole, terms)
+        if point.share is None:
+            return cls(_own(point, whole, terms), None)
+        energy = terms[point.parsed.refs[0]]
+        loads = {ref: np.where(_valid(terms[ref]), terms[ref].values, 0) for _, ref in point.share.loads}
+        shared = shared_out(point.share, energy.values, loads, whole.known & _valid(energy))  # who left uses nothing
+        return cls(_where(whole, shared.known), shared)
+
+    def evaluated(self, point: PointVersion) -> Evaluated:
+        """Return the intervals of a point; of a share, of that party."""
+        if point.share is None or self.shared is None:
+            return self.whole
+        counts = np.where(self.shared.known, self.shared.shares[point.share.whose], 0)
+        return replace(self.whole, values=counts, numerators=counts, denominator=1)
+
+
+def _own(point: PointVersion, whole: Evaluated, terms: Mapping[str, Term]) -> Evaluated:
+    """Return a point that is not shared, given all of its formula."""
+    losses = point.losses
     if point.part:
         sign = 1 if point.part == "positive" else -1
         return _with(whole, [None if one is None else max(sign * one, Fraction(0)) for one in whole.exact()])
     if losses is None:
         return whole
-    active = evaluate(point.parsed, terms).exact()
+    active = (whole if losses.reactive is None else evaluate(point.parsed, terms)).exact()
     nothing: list[Fraction | None] = [Fraction(0)] * len(active)
     reactive = nothing if losses.reactive is None else evaluate(losses.reactive, terms).exact()
     lost = [
@@ -138,15 +171,6 @@ def evaluate_point(point: PointVersion, terms: Mapping[str, Term]) -> Evaluated:
     return _with(whole, lost)
 
 
-def _shares(share: Share, energy: str, whole: Evaluated, terms: Mapping[str, Term]) -> list[Fraction | None]:
-    loads = {ref: np.where(_valid(terms[ref]), terms[ref].values, 0) for _, ref in share.loads}  # who left uses nothing
-    found: list[Fraction | None] = []
-    for at, known in enumerate((whole.known & _valid(terms[energy])).tolist()):
-        made = share.of(int(terms[energy].values[at]), {ref: int(loads[ref][at]) for ref in loads}) if known else None
-        found.append(None if made is None else Fraction(made))
-    return found
-
-
 def _with(whole: Evaluated, exact: list[Fraction | None]) -> Evaluated:
     """Return an evaluated formula with other values."""
     denominator = lcm(*(one.denominator for one in exact if one is not None))
@@ -154,10 +178,14 @@ def _with(whole: Evaluated, exact: list[Fraction | None]) -> Evaluated:
     values, fits = _half_even(numerators, denominator)
     known = np.array([one is not None for one in exact], dtype=np.bool_) & fits
     return replace(
-        whole, values=np.where(known, values, 0), known=known, partial=whole.partial | ~known,
-        status=np.where(known, whole.status, Status.MISSING).astype(np.uint8), numerators=numerators,
-        denominator=denominator,
+        _where(whole, known), values=np.where(known, values, 0), numerators=numerators, denominator=denominator
     )  # fmt: skip
+
+
+def _where(whole: Evaluated, known: Bools) -> Evaluated:
+    """Return an evaluated formula of which less may be known."""
+    status = np.where(known, whole.status, Status.MISSING).astype(np.uint8)
+    return replace(whole, known=known, partial=whole.partial | ~known, status=status)
 
 
 def _valid(term: Term) -> Bools:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.settle.evaluation import Evaluated, Term, evaluate_point, evaluation_order
+from collector.settle.evaluation import Evaluated, Made, Term, evaluation_order
 from collector.settle.rounding import Carry
 from collector.settle.told import Key, Runs, Told
 from collector.vee import grids
 from collector.vee.series import HAS_VALUE, Codes, Ints
 from shared.master import PointVersion, in_force
 from shared.release import Row
+from shared.share import REST
 from shared.status import WORST_LAST, Flags, Status
 
 _BACK = np.array([int(status) for status in WORST_LAST], dtype=np.uint8)
@@ -196,9 +197,9 @@ def results(
         carry: Of the rows before; None: each row is rounded for itself, half-even.
     """
     force = in_force(versions, span.start)
-    found = dict[str, Result]()
+    found, shares = dict[str, Result](), Shares()
     for name in needed(versions, force, wanted):
-        found[name] = result(force[name], found, channels, span, carry)
+        found[name] = result(force[name], found, channels, span, carry, shares)
     return [found[name] for name in sorted(wanted) if name in found]
 
 
@@ -219,11 +220,67 @@ def _needed(force: Mapping[str, PointVersion], wanted: Sequence[str]) -> set[str
     return needed
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Below:
+    """What all that a point is made of says, row by row."""
+
+    sets: Bits
+    flags: Bits
+    methods: Marks
+    far: Codes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Own:
+    """A point before it is rounded, and what it is made of."""
+
+    made: Made
+    below: Below
+
+
+class Shares:
+    """Allocations of a span, each made once for all of its parties; the newest is held, for they follow each other."""
+
+    def __init__(self) -> None:
+        self._newest: tuple[object, Own] | None = None
+
+    def known(self, point: PointVersion) -> Own | None:
+        """Return a point whose allocation is made, else None."""
+        if point.share is None or self._newest is None or self._newest[0] != _allocation(point):
+            return None
+        return self._newest[1]
+
+    def keep(self, point: PointVersion, own: Own) -> None:
+        """Keep a point for the others of its allocation."""
+        if point.share is not None:
+            self._newest = _allocation(point), own
+
+
+def _allocation(point: PointVersion) -> object:
+    """Return what an allocation's points have in common."""
+    return point.formula, point.length, None if point.share is None else replace(point.share, whose=REST)
+
+
 def result(
     point: PointVersion, found: Mapping[str, Result], channels: Mapping[str, Mapping[int, Channel]], span: range,
-    carry: Carry | None,
+    carry: Carry | None, shares: Shares,
 ) -> Result:  # fmt: skip
-    """Return a point over a period, given those that it is made of, and else as `results`."""
+    """Return a point over a period, given those that it is made of, and else as `results`; shares: of this span."""
+    own = shares.known(point)
+    if own is None:
+        parts = _parts(point, found, channels, span)
+        made = Made.of(point, {ref: part.term for ref, part in parts.items()})
+        own = Own(made, _below([*parts.values()]))
+        shares.keep(point, own)
+    evaluated = own.made.evaluated(point)
+    evaluated = evaluated if carry is None else carry.rounded(point, span.start, evaluated)
+    return Result(point=point, start=span.start, evaluated=evaluated, summed=_together(evaluated, own.below))
+
+
+def _parts(
+    point: PointVersion, found: Mapping[str, Result], channels: Mapping[str, Mapping[int, Channel]], span: range
+) -> dict[str, Summed]:  # fmt: skip
+    """Return what a point is made of, on its own grid, by reference."""
     count = len(span) // point.length
     read = [
         (ref, one)
@@ -233,28 +290,26 @@ def result(
     sums: dict[str, list[Summed]] = {ref: [] for ref in point.whole.refs}
     for (ref, _), added in zip(read, summed_together([one for _, one in read], count, point.length), strict=True):
         sums[ref].append(added)
-    parts = {
+    return {
         ref: _nearest(own, count) if "/" in ref else _of_point(found.get(ref), count, point.length)
         for ref, own in sums.items()
     }
-    evaluated = evaluate_point(point, {ref: part.term for ref, part in parts.items()})
-    evaluated = evaluated if carry is None else carry.rounded(point, span.start, evaluated)
-    return Result(point=point, start=span.start, evaluated=evaluated, summed=_together(evaluated, [*parts.values()]))
 
 
-def _together(evaluated: Evaluated, parts: Sequence[Summed]) -> Summed:
-    """Return what a point is made of as one."""
-    status = np.where(evaluated.known, evaluated.status, Status.MISSING).astype(np.uint8)
-    sets: Bits = np.bitwise_or.reduce([part.sets for part in parts])
-    flags: Bits = np.bitwise_or.reduce([part.flags for part in parts])
-    methods: Marks = np.bitwise_or.reduce([part.methods for part in parts])
-    return Summed(
-        term=Term(values=evaluated.values, status=status),
-        sets=sets,
-        flags=flags,
-        methods=methods,
+def _below(parts: Sequence[Summed]) -> Below:
+    return Below(
+        sets=np.bitwise_or.reduce([part.sets for part in parts]),
+        flags=np.bitwise_or.reduce([part.flags for part in parts]),
+        methods=np.bitwise_or.reduce([part.methods for part in parts]),
         far=np.max([part.far for part in parts], axis=0),
     )
+
+
+def _together(evaluated: Evaluated, below: Below) -> Summed:
+    """Return a point as what other points can be made of."""
+    status = np.where(evaluated.known, evaluated.status, Status.MISSING).astype(np.uint8)
+    term = Term(values=evaluated.values, status=status)
+    return Summed(term=term, sets=below.sets, flags=below.flags, methods=below.methods, far=below.far)
 
 
 def _nearest(sums: Sequence[Summed], count: int) -> Summed:
