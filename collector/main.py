@@ -18,7 +18,7 @@ from collector.office import access
 from collector.office.app import create
 from collector.parts import Parts, opened
 from collector.series import early
-from collector.serve import PARTS, Worker, api, inlet, leave_on_signal, listen, without_api
+from collector.serve import PARTS, Worker, api, inlet, leave_on_signal, listen, together, without_api
 from collector.settle.scheduled import Scheduled
 from collector.vee.quiet import Quiet
 from collector.vee.run import catch_up
@@ -29,7 +29,7 @@ events = Events(__name__)
 _LOOK_EVERY = 30.0  # for gateways that have fallen silent [s]
 _SCHEDULE_EVERY = 60.0  # [s]
 _DELIVER_EVERY = 5.0  # [s]
-_LEAVE_AFTER = 5.0  # for a delivery into a folder whose machine does not answer: nothing can cut it [s]
+_LEAVE_AFTER = 5.0  # what waits for a folder whose machine does not answer, which nothing can cut [s]
 _QUIET_EVERY = 60.0  # for points and gateways that are quiet so long that it is a finding [s]
 
 
@@ -75,18 +75,13 @@ def _scheduled(parts: Parts) -> Callable[[], object]:
 
 
 @contextlib.contextmanager
-def _deliveries(parts: Parts) -> Iterator[list[Worker]]:
+def _deliveries(parts: Parts) -> Iterator[Sequence[Worker]]:
     """Give what hands over releases: a thread for each target, and at the end nobody waits for another's machine."""
     from collector.deliver.deliver import Deliveries, carriers  # few need what it brings
 
     handing = Deliveries(parts.store, parts.log, parts.clock, parts.config, carriers(parts.config))
-    workers = [
-        Worker(f"deliver-{one.id}", partial(handing.turn, one), _DELIVER_EVERY, leave_after=_LEAVE_AFTER)
-        for one in handing.targets
-    ]
-    with contextlib.ExitStack() as stack:
-        running = [stack.enter_context(one.running()) for one in workers]
-        stack.callback(handing.cut)  # before any of them is waited for
+    workers = [Worker(f"deliver-{one.id}", partial(handing.turn, one), _DELIVER_EVERY) for one in handing.targets]
+    with together(workers, handing.cut, _LEAVE_AFTER) as running:
         yield running
 
 

@@ -6,7 +6,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -108,20 +109,11 @@ def inlet(parts: Parts) -> Iterator[Inlet]:
 
 
 class Worker:
-    """Calls something again and again in a thread of its own, until it is stopped.
+    """Calls something again and again in a thread of its own, until it is stopped."""
 
-    Args:
-        name: Of the thread.
-        work: What is called.
-        every: How long it rests between two calls. [s]
-        leave_after: How long the end waits for a call that is under way; None: until it is done. [s]
-    """
-
-    def __init__(
-        self, name: str, work: Callable[[], object], every: float, *, leave_after: float | None = None
-    ) -> None:
+    def __init__(self, name: str, work: Callable[[], object], every: float) -> None:
         self.fault: BaseException | None = None
-        self._work, self._every, self._leave_after = work, every, leave_after
+        self._work, self._every = work, every
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -146,14 +138,48 @@ class Worker:
     @contextlib.contextmanager
     def running(self) -> Iterator["Worker"]:
         """Give the worker while it runs."""
-        self._thread.start()
+        self.start()
         try:
             yield self
         finally:
-            self._stopping.set()
-            self._thread.join(self._leave_after)
-            if self._thread.is_alive():
-                log.warning("worker_left", worker=self._thread.name)
+            self.ask_to_end()
+            self.wait()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def ask_to_end(self) -> None:
+        """Let no further call begin."""
+        self._stopping.set()
+
+    def wait(self, most: float | None = None) -> None:
+        """Wait until the call that is under way has ended; after `most` seconds it is left to itself. [s]"""
+        self._thread.join(most)
+        if self._thread.is_alive():
+            log.warning("worker_left", worker=self._thread.name)
+
+
+@contextlib.contextmanager
+def together(workers: Sequence[Worker], cut: Callable[[], None], leave_after: float) -> Iterator[Sequence[Worker]]:
+    """Give workers while they run.
+
+    Args:
+        workers: They have not begun.
+        cut: Ends what they wait for elsewhere.
+        leave_after: How long all of them together are waited for then; what cannot be cut is left. [s]
+    """
+    for one in workers:
+        one.start()
+    try:
+        yield workers
+    finally:
+        for one in workers:
+            one.ask_to_end()
+        cut()
+        last = time.monotonic() + leave_after
+        for one in workers:
+            one.wait(max(0.0, last - time.monotonic()))
 
 
 async def api(app: FastAPI, sock: socket.socket, faults: Callable[[], BaseException | None]) -> None:

@@ -20,6 +20,7 @@ from collector.deliver.calls import Calls, Stopping
 from collector.deliver.deliver import Deliveries
 from collector.deliver.sftp import Sftp
 from collector.deliver.webhook import Webhook
+from collector.serve import Worker, together
 from collector.store.delivery import delivery
 from collector.store.engine import Store, open_store
 from shared import keys
@@ -236,3 +237,28 @@ def test_serve_hands_over_beside_a_target_that_hangs_and_ends_when_it_is_asked(
     said = [json.loads(line) for line in log.read_text().splitlines()]
     assert [one["event"] for one in said][-1] == "collector_stopped"
     assert "worker_left" not in {one["event"] for one in said}
+
+
+def test_what_nothing_can_cut_is_left_and_all_of_it_is_waited_for_but_once() -> None:
+    """A folder of a dead file server: however many targets write into it, the program ends."""
+    hung, begun = threading.Event(), threading.Barrier(4)
+    waits: list[float] = []
+
+    def work() -> None:
+        begun.wait(WITHIN)
+        hung.wait(WITHIN)
+
+    class Watched(Worker):
+        def wait(self, most: float | None = None) -> None:
+            waits.append(WITHIN if most is None else most)
+            super().wait(most)
+
+    workers = [Watched(f"w{at}", work, 1.0) for at in range(3)]
+    with together(workers, lambda: None, 0.2):
+        begun.wait(WITHIN)
+    first, *others = waits
+    assert len(others) == 2
+    assert all(one < first for one in others)  # the first has taken of the time that they have together
+    hung.set()
+    for one in workers:
+        one.wait(WITHIN)
