@@ -61,8 +61,13 @@ def rule(text: str, quantity: str) -> Rule:
     return Rule(name, 10 ** places[unit])
 
 
+@lru_cache(maxsize=1024)  # verify asks for each row
 def by(stated: str, otherwise: str, quantity: str) -> Rule:
-    """Return the rule of a point: what it states, or that of the release."""
+    """Return the rule of a point: what it states, or that of the release.
+
+    Raises:
+        ConfigError: as `rule`.
+    """
     return rule(stated, quantity) if stated else Rule(otherwise)
 
 
