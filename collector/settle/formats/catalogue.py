@@ -32,7 +32,7 @@ FORMATS: Mapping[str, Form] = {
 #: They say of each row what it is, and never once for all of a point.
 LOSSLESS = frozenset({"jsonl", "csv", "parquet"})
 #: They say why a row is no plain read.
-TELLS_WHY = frozenset({"nem12"})
+TELLS_WHY = frozenset({"nem12", "mscons"})
 
 
 def form(name: str) -> Form:

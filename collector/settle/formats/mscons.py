@@ -5,7 +5,7 @@ remainder carried through the local day; a value that lacks is told (Z30), never
 message, no application handbook (AHB).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 
 from collector.settle.formats import quality
@@ -20,7 +20,6 @@ _OBIS = {
 }  # fmt: skip
 _PLACES = 3
 _SUBSTITUTE = "67"
-_BECAUSE = "Z75"  # communications disturbed
 _CORRECTED = "ZA4"  # of an edited value: the reading was wrong
 
 
@@ -85,10 +84,10 @@ def _point(handed: Handed, point: str, rows: Sequence[Row]) -> Iterator[str]:
     yield "LIN+1"
     yield f"PIA+5+{_text(names.get('obis', _OBIS.get(rows[0].quantity, '')))}:SRW"
     for row, amount in zip(rows, kilo(rows, handed.timezone, _PLACES), strict=True):
-        yield from _value(row, amount)
+        yield from _value(row, amount, handed.why(row))
 
 
-def _value(row: Row, amount: str | None) -> Iterator[str]:
+def _value(row: Row, amount: str | None, causes: Collection[quality.Cause]) -> Iterator[str]:
     codes = quality.codes(row)
     yield f"QTY+{codes.mscons}:{amount or '0'}:{_UNITS[row.unit]}"
     yield f"DTM+163:{_stamp(row.start)}:303"
@@ -96,7 +95,8 @@ def _value(row: Row, amount: str | None) -> Iterator[str]:
     manner = quality.manner(row)
     if codes.mscons == _SUBSTITUTE:
         yield f"STS+Z32++{codes.substitute}"
-        yield f"STS+Z34++{_CORRECTED}" if manner is quality.Manner.EDITED else f"STS+Z40++{_BECAUSE}"
+        edited = manner is quality.Manner.EDITED
+        yield f"STS+Z34++{_CORRECTED}" if edited else f"STS+Z40++{quality.mscons_reason(row, causes)}"
     elif manner is quality.Manner.VERIFIED:
         yield "STS+Z33++Z86"  # a control read
 

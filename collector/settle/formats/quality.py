@@ -94,6 +94,9 @@ _STANDS_FOR = (
     (Cause.RESET, "87"), (Cause.TEST, "44"), (Cause.OUTAGE, "43"), (Cause.FELL, "18"), (Cause.FAILED, "45"),
 )  # fmt: skip
 _CHANGED, _CORRECTED, _OTHERWISE = "1", "24", "76"  # meter changed; data correction; communications or equipment failed
+#: MSCONS reasons of a substitute (STS Z40): implausible, faulty reading, no voltage, device changed; otherwise Z75.
+_MSCONS = ((Cause.OUTAGE, "Z77"), (Cause.FELL, "ZA4"), (Cause.FAILED, "ZA1"))
+_DEVICE, _COMMUNICATIONS = "Z78", "Z75"
 #: Reasons that a read itself bears.
 _OF_A_READ = ((Cause.TAMPER, "61"), (Cause.OUTAGE, "79"))
 
@@ -147,9 +150,20 @@ def mdff(row: Row, causes: Collection[Cause] = ()) -> tuple[str, str] | None:
 
 
 def _because(row: Row, causes: Collection[Cause]) -> str:
-    """Return MDFF's reason for a value that stands for a read; a seam that is no reset is another meter."""
-    seam = "seam" in row.flags and Cause.RESET not in causes
-    return _CHANGED if seam else next((code for cause, code in _STANDS_FOR if cause in causes), _OTHERWISE)
+    """Return MDFF's reason for a value that stands for a read."""
+    told = next((code for cause, code in _STANDS_FOR if cause in causes), _OTHERWISE)
+    return _CHANGED if _exchanged(row, causes) else told
+
+
+def mscons_reason(row: Row, causes: Collection[Cause]) -> str:
+    """Return MSCONS's reason for a substitute that nobody edited."""
+    told = next((code for cause, code in _MSCONS if cause in causes), _COMMUNICATIONS)
+    return _DEVICE if _exchanged(row, causes) else told
+
+
+def _exchanged(row: Row, causes: Collection[Cause]) -> bool:
+    """Return whether a row has to do with another meter: a seam that is no reset."""
+    return "seam" in row.flags and Cause.RESET not in causes
 
 
 def _mdff(method: str) -> str:

@@ -1,11 +1,13 @@
 """MSCONS, read by pydifact: worked example E33 of formats.md."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from pydifact.segmentcollection import Interchange
 
 from collector.settle.formats import mscons
+from collector.settle.formats.quality import Cause
 from shared.errors import ConfigError
 from shared.status import Status
 from tests.collector.settle.formats.handing import handed, row
@@ -37,6 +39,23 @@ def test_a_substitute_says_its_method_and_its_reason() -> None:
     assert "QTY+67:4250.465:KWH'" in text
     assert "STS+Z32++Z92'STS+Z40++Z75'" in text
     assert "QTY+Z30:0:KWH'" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "causes", "code"),
+    [
+        (("seam",), (Cause.OUTAGE,), "Z78"), (("seam",), (Cause.RESET,), "Z75"), ((), (Cause.FAILED,), "ZA1"),
+        ((), (Cause.OUTAGE, Cause.FAILED), "Z77"), ((), (Cause.FELL, Cause.FAILED), "ZA4"),
+        ((), (Cause.TEST, Cause.TAMPER), "Z75"),
+    ],
+)  # fmt: skip
+def test_the_reason_of_a_substitute_is_what_is_known(flags: Sequence[str], causes: Sequence[Cause], code: str) -> None:
+    one = row(1, Status.ESTIMATED, method="linear", start=START, length=900, flags=flags)
+    read = segments(mscons.write(handed([one], names=NAMES, ends=ENDS, causes={("p", START): causes})))
+    assert [elements for tag, elements in read if tag == "STS"] == [["Z32", "", "Z92"], ["Z40", "", code]]
+    edited = row(1, Status.EDITED, start=START, length=900, flags=flags)
+    read = segments(mscons.write(handed([edited], names=NAMES, ends=ENDS, causes={("p", START): causes})))
+    assert ["Z34", "", "ZA4"] in [elements for tag, elements in read if tag == "STS"]
 
 
 def test_others_read_values_and_times_in_utc() -> None:
