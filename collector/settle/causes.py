@@ -38,11 +38,12 @@ def causes(connection: Connection, made: Made, versions: Sequence[PointVersion])
     length = {row.point: row.length_s for row in made.each()}
     found: dict[tuple[str, int], set[Cause]] = {}
     for first, stop in pairwise(cuts(versions, made.start, made.stop)):
-        ids = {
-            point: {known[ref] for ref in channels_of(versions, [point], first) if ref in known} for point in rows
-        }  # fmt: skip
-        for channel, start, end, cause in _found(connection, set[int]().union(*ids.values()), first, stop, made):
-            for point in (one for one in rows if channel in ids[one]):
+        of: dict[int, list[str]] = {}  # points by the channels that they rest on
+        for point in rows:
+            for ref in channels_of(versions, [point], first) & known.keys():
+                of.setdefault(known[ref], []).append(point)
+        for channel, start, end, cause in _found(connection, of, first, stop, made):
+            for point in of[channel]:
                 for at in _within(rows[point], length[point], max(start, first), min(end, stop)):
                     found.setdefault((point, at), set()).add(cause)
     return {key: frozenset(some) for key, some in found.items()}
@@ -54,7 +55,7 @@ def _within(starts: Sequence[int], length: int, start: int, stop: int) -> Sequen
 
 
 def _found(
-    connection: Connection, channels: set[int], start: int, stop: int, made: Made
+    connection: Connection, channels: Iterable[int], start: int, stop: int, made: Made
 ) -> Iterator[tuple[int, int, int, Cause]]:
     """Give channel, span and cause of what was found in a span before a release was made."""
     query = select(

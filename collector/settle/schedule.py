@@ -5,7 +5,7 @@ after a period is due at the beginning of the day after those; a period that is 
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select
 
 from collector.config import Schedule
+from collector.series.findings import portions
 from collector.settle import sources
 from collector.store.schema import release as table
 
@@ -75,12 +76,20 @@ def _begin(timezone: str, day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)).astimezone(UTC).timestamp())
 
 
-def lacking(connection: Connection, schedule: Schedule, found: Collection[Due]) -> list[Due]:
+def lacking(
+    connection: Connection, schedule: Schedule, found: Collection[Due], whole: dict[int, bool] | None = None
+) -> list[Due]:
     """Return those that nobody has made: a final, or a correction of it, stands for the preliminary of its period, too.
 
     Only a release of just the points of the schedule counts: where it names none, of all that the party had then.
+
+    Args:
+        connection: A reading connection.
+        schedule: What is wanted.
+        found: What is due of it.
+        whole: By number whether a release is of all points of its party, as far as that was asked before; it grows.
     """
-    made = _made(connection, schedule, {(one.start, one.stop) for one in found})
+    made = _made(connection, schedule, {(one.start, one.stop) for one in found}, {} if whole is None else whole)
     finals = {(start, stop) for start, stop, kind in made if kind != "preliminary"}
     early = {(start, stop) for start, stop, kind in made if kind == "preliminary"}
     return [
@@ -91,26 +100,29 @@ def lacking(connection: Connection, schedule: Schedule, found: Collection[Due]) 
 
 
 def _made(
-    connection: Connection, schedule: Schedule, periods: Collection[tuple[int, int]]
+    connection: Connection, schedule: Schedule, periods: Collection[tuple[int, int]], whole: dict[int, bool]
 ) -> list[tuple[int, int, str]]:
     """Return period and kind of the releases of some periods that the schedule asks for."""
     whose = table.c.party.is_(None) if schedule.party is None else table.c.party == schedule.party
-    query = select(table.c.start, table.c.stop, table.c.kind, table.c.points, table.c.manifest).where(whose)
+    query = select(table.c.start, table.c.stop, table.c.kind, table.c.number).where(whose)
     if schedule.points:
         query = query.where(table.c.points == json.dumps(sorted(set(schedule.points))))
     rows = [row for row in connection.execute(query) if (row.start, row.stop) in periods]
-    known = dict[int, str]()  # what all points of the party were, by the record that put them into force
-    return [
-        (row.start, row.stop, row.kind)
-        for row in rows
-        if schedule.points or row.points == _whole(connection, schedule.party, row.manifest, known)
-    ]
+    if not schedule.points:
+        whole |= _whole(connection, schedule.party, [row.number for row in rows if row.number not in whole])
+    return [(row.start, row.stop, row.kind) for row in rows if schedule.points or whole[row.number]]
 
 
-def _whole(connection: Connection, party: str | None, manifest: bytes, known: dict[int, str]) -> str:
-    """Return all points that a party had when a release was made, as the table has them."""
-    position = int(json.loads(manifest)["versions"]["points"])
-    if position not in known:
-        ids = {one.id for one in sources.seen_by(sources.points(connection, position + 1).versions, party)}
-        known[position] = json.dumps(sorted(ids))
-    return known[position]
+def _whole(connection: Connection, party: str | None, numbers: Sequence[int]) -> dict[int, bool]:
+    """Return of some releases of a party whether they hold all points that it had when they were made."""
+    every = dict[int, str]()  # those points, by the record that put them into force: there are few
+    found = dict[int, bool]()
+    for some in portions(numbers):
+        query = select(table.c.number, table.c.points, table.c.manifest).where(table.c.number.in_(some))
+        for row in connection.execute(query):
+            position = int(json.loads(row.manifest)["versions"]["points"])
+            if position not in every:
+                ids = {one.id for one in sources.seen_by(sources.points(connection, position + 1).versions, party)}
+                every[position] = json.dumps(sorted(ids))
+            found[row.number] = row.points == every[position]
+    return found

@@ -38,6 +38,7 @@ class Scheduled:
         self._looks = 0
         self._tried: dict[Due, int] = {}  # in which look
         self._said: dict[Due, str] = {}  # why it could not be made
+        self._whole: dict[int, bool] = {}  # of releases: whether they hold all points of their party
 
     def look(self, most: int = _MOST) -> int:
         """Return how many releases were made of `most` tried; first those that wait longest for a try."""
@@ -58,7 +59,7 @@ class Scheduled:
             known = calendar.read(connection, self._log.size(connection))
             holidays = known.of(schedule.site) if schedule.site else frozenset()
             found = due(schedule, self._config.timezone, holidays, self._clock.wall() // US)
-            return lacking(connection, schedule, found)
+            return lacking(connection, schedule, found, self._whole)
 
     def _make(self, schedule: Schedule, one: Due) -> bool:
         asked = Request(one.start, one.stop, one.kind, tuple(schedule.points), schedule.party)
