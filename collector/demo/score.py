@@ -8,6 +8,7 @@ from pathlib import Path
 
 from collector.demo.files import SOURCES, USES
 from shared import release
+from shared.errors import ConfigError
 from shared.release import Row
 from shared.status import Status
 
@@ -34,6 +35,19 @@ def truth(path: Path) -> dict[tuple[str, str, int], int]:
         return {
             (row["meter"], row["quantity"], int(row["start"])): int(row["value"]) for row in csv.DictReader(file)
         }  # fmt: skip
+
+
+def read_edges(found: Sequence[Row]) -> tuple[int, int]:
+    """Return the first and the last instant at which every point was measured to one side. [UTC s]
+
+    Raises:
+        ConfigError: there are none.
+    """
+    guessed = {row.start for row in found if row.value is None or row.status == Status.ESTIMATED.name}
+    known = sorted({row.start for row in found} - guessed)
+    if not known:
+        raise ConfigError("no interval was measured by all meters: this machine has no time for the demo; try again")
+    return known[0], known[-1] + found[0].length_s
 
 
 def score(found: Sequence[Row], true: Mapping[tuple[str, str, int], int]) -> Score:

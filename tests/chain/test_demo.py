@@ -53,9 +53,7 @@ def test_the_demo_keeps_every_promise(tmp_path: Path) -> None:
     assert {form for form, (code, _) in told.items() if code} == {"nem12", "cim"}
     for form in ("nem12", "cim"):
         lines = told[form][1].splitlines()[1:]
-        complaints = [
-            one for one in lines if "site-net at " not in one
-        ]  # a net may be negative, which NEM12 cannot say
+        complaints = [one for one in lines if "site-net at " not in one]  # a net below zero is another matter
         assert [one for one in complaints if "whole days" not in one and "intervals of 5 s" not in one] == []
         assert len(complaints) == 10  # the period, and each of nine points: nothing lacks but length
 

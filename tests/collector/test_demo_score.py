@@ -1,0 +1,35 @@
+"""Which period of a demo has exact sums: from the first to the last boundary that every meter was read at."""
+
+import pytest
+
+from collector.demo.score import read_edges
+from shared.errors import ConfigError
+from shared.release import Row
+
+
+def row(point: str, at: int, status: str) -> Row:
+    """Return a row of the interval number `at`, of five seconds."""
+    value = None if status == "MISSING" else 1
+    return Row(point, "energy_active_import", "mWh", 5 * at, 5, value, status, (status,), None, (), 1, ((7, 7),))
+
+
+def both(*statuses: tuple[str, str]) -> list[Row]:
+    return [row(name, at, one) for at, pair in enumerate(statuses) for name, one in zip("ab", pair, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "edges"),
+    [
+        ([("VALID", "VALID")] * 3, (0, 15)),
+        ([("VALID", "ESTIMATED"), ("VALID", "VALID"), ("VALID", "VALID")], (5, 15)),
+        ([("VALID", "VALID"), ("VALID", "VALID"), ("MISSING", "VALID")], (0, 10)),
+        ([("VALID", "VALID"), ("ESTIMATED", "VALID"), ("VALID", "VALID")], (0, 15)),
+    ],
+)
+def test_a_period_ends_where_all_meters_were_read(statuses: list[tuple[str, str]], edges: tuple[int, int]) -> None:
+    assert read_edges(both(*statuses)) == edges
+
+
+def test_where_nothing_was_measured_by_all_it_says_so() -> None:
+    with pytest.raises(ConfigError, match="no time for the demo"):
+        read_edges(both(("VALID", "ESTIMATED"), ("ESTIMATED", "VALID")))
