@@ -1,12 +1,15 @@
 """Interval values in columns, as JSON and as CSV, without a loop over rows in the way. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.office.digits import joined
 from shared.release import instant
 from shared.status import Flags, Status, names
 from shared.strictjson import SAFE
@@ -27,8 +30,8 @@ class Columns:
     values: NDArray[np.int64]  # [unit]
     known: NDArray[np.bool_]  # where not, there is no value
     status: NDArray[np.uint8]
-    methods: Sequence[str | None]  # by code
-    method: NDArray[np.intp]  # codes
+    methods: Mapping[int, str]  # names by code
+    method: NDArray[np.uint16]  # codes, 0 where none was used
     flags: NDArray[np.uint32]
 
     @property
@@ -50,25 +53,59 @@ class Columns:
     @property
     def shown_method(self) -> list[str | None]:
         """Return the names of the methods, None where none was used."""
-        found: list[str | None] = np.array(list(self.methods), dtype=np.object_)[self.method].tolist()
-        return found
+        return [name for code, count in _runs(self.method) for name in [self.methods.get(code)] * count]
 
     @property
     def shown_flags(self) -> list[list[str]]:
         """Return the flag names of each interval."""
-        distinct, places = np.unique(self.flags, return_inverse=True)
-        by_place = [names(Flags(int(one))) for one in distinct]
-        return [by_place[place] for place in places.tolist()]
+        return [flags for bits, count in _runs(self.flags) for flags in [names(Flags(bits))] * count]
 
 
 def as_json(columns: Columns) -> bytes:
-    """Return one object with a list for each column."""
-    members = {
+    """Return one object with a list for each column, spelled as a JSON writer does without spaces."""
+    head = {
         "channel": columns.channel, "unit": columns.unit, "start": instant(columns.start), "length_s": columns.length,
-        "position": columns.position, "values": columns.shown_values, "status": columns.shown_status,
-        "method": columns.shown_method, "flags": columns.shown_flags,
+        "position": columns.position,
     }  # fmt: skip
-    return json.dumps(members, separators=(",", ":")).encode("ascii")
+    methods = {code: _spelled(name) + b"," for code, name in columns.methods.items()} | {0: b"null,"}
+    return b"".join([
+        _spelled(head)[:-1], b',"values":[', _values(columns), b'],"status":[', _repeated(columns.status, _status),
+        b'],"method":[', _repeated(columns.method, methods.__getitem__), b'],"flags":[',
+        _repeated(columns.flags, _flags), b"]}",
+    ])  # fmt: skip
+
+
+def _values(columns: Columns) -> bytes:
+    if columns.values.max(initial=0) > SAFE or columns.values.min(initial=0) < -SAFE:
+        return _spelled(columns.shown_values)[1:-1]
+    return joined(columns.values, columns.known)
+
+
+def _runs(codes: NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """Give each code and how often it follows itself: what is said of intervals changes seldom."""
+    if not len(codes):
+        return
+    edges = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1, [len(codes)]])
+    yield from zip(codes[edges[:-1]].tolist(), (edges[1:] - edges[:-1]).tolist(), strict=True)
+
+
+def _repeated(codes: NDArray[Any], text: Callable[[int], bytes]) -> bytes:
+    """Return the texts of codes, each with a comma behind it but the last."""
+    return b"".join([text(code) * count for code, count in _runs(codes)])[:-1]
+
+
+@cache
+def _status(code: int) -> bytes:
+    return _spelled(Status(code).name) + b","
+
+
+@cache  # of the few sets that occur
+def _flags(bits: int) -> bytes:
+    return _spelled(names(Flags(bits))) + b","
+
+
+def _spelled(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 def as_csv(columns: Columns) -> bytes:

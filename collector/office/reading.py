@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select, union
 
 from collector.office import terms
 from collector.office.columns import Columns
@@ -17,10 +17,26 @@ from collector.series.channels import Channel
 from collector.series.codec import Bools, Ints
 from collector.series.registers import interval_flags
 from collector.series.versions import Values
+from collector.store.prepared import Prepared
 from collector.store.schema import channel as table
+from collector.store.schema import raw_segment, stat_segment, version_segment
 from collector.vee.series import HAS_VALUE
 from shared.quantity import INT64_MAX
 from shared.status import Status
+
+# Prepared: to build a statement costs more than to run it.
+_NUMBER = Prepared(
+    select(table.c.id).where(
+        table.c.site == bindparam("own_site"), table.c.meter == bindparam("own_meter"),
+        table.c.quantity == bindparam("own_quantity"),
+    )
+)  # fmt: skip
+_LENGTHS = Prepared(
+    union(*(
+        select(one.c.length).where(one.c.channel_id == bindparam("own"))
+        for one in (raw_segment, stat_segment, version_segment)
+    ))
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +51,27 @@ class Span:
 
 def number_of(connection: Connection, channel: terms.Channel) -> int | None:
     """Return the number of a channel in the database, None where nothing was ever heard of it."""
-    query = select(table.c.id).where(
-        table.c.site == channel.site, table.c.meter == channel.meter, table.c.quantity == channel.quantity.name
-    )
-    return connection.execute(query).scalar_one_or_none()
+    own = {"own_site": channel.site, "own_meter": channel.meter, "own_quantity": channel.quantity.name}
+    found = _NUMBER.rows(connection, own)
+    return int(found[0].id) if found else None
+
+
+def lengths(connection: Connection, number: int) -> list[int]:
+    """Return the lengths of a channel's intervals, the shortest first. [s]"""
+    return sorted(row.length for row in _LENGTHS.rows(connection, {"own": number}))
 
 
 def read(connection: Connection, channel: terms.Channel, number: int, span: Span, position: int) -> Columns:
     """Return the intervals of a channel, whose number in the database is known."""
     found = versions.read(connection, number, span.start, span.stop, span.length, span.as_of)
-    status, flags, values = found.status.copy(), found.flags.copy(), found.values.copy()
+    status, flags, values = found.status, found.flags, found.values
     fresh, counts, marks = _unversioned(connection, channel, number, span, found)
-    values[fresh], status[fresh], flags[fresh] = counts[fresh], Status.RAW, marks[fresh]
-    codes = sorted(found.methods)
+    if fresh.any():
+        values[fresh], status[fresh], flags[fresh] = counts[fresh], Status.RAW, marks[fresh]
     return Columns(
         channel.text, channel.quantity.unit, span.start, span.length, position, values, HAS_VALUE[status], status,
-        (None, *(found.methods[code] for code in codes)), _places(found.method, codes), flags,
+        found.methods, found.method, flags,
     )  # fmt: skip
-
-
-def _places(method: NDArray[np.uint16], codes: list[int]) -> NDArray[np.intp]:
-    """Return where each method stands among all of them, none first."""
-    known = np.array([0, *codes], dtype=np.int64)
-    return np.searchsorted(known, method).astype(np.intp)
 
 
 def _unversioned(

@@ -97,8 +97,8 @@ def unpack(blob: bytes, kind: np.dtype[Any]) -> Records:
     Raises:
         StoreError: it was written by newer software, is cut, or was changed on its disk.
     """
-    form, octets, begin = _checked(blob, kind)
-    records = np.frombuffer(octets, form, offset=begin)
+    form, octets = _checked(blob, kind)
+    records = np.frombuffer(octets, form)
     return records.copy() if form is kind or form == kind else _timed(records)
 
 
@@ -109,27 +109,26 @@ def unpack_all(blobs: Sequence[bytes], kind: np.dtype[Any]) -> tuple[Records, In
         StoreError: as `unpack`.
     """
     found = [_checked(blob, kind) for blob in blobs]
-    if any(form is not kind for form, _, _ in found):
+    if any(form is not kind for form, _ in found):
         parts = [unpack(blob, kind) for blob in blobs]
         return chained(parts), np.array([len(part) for part in parts], np.int64)
-    octets = b"".join([octets[begin:] for _, octets, begin in found])
-    counts = [(len(octets) - begin) // kind.itemsize for _, octets, begin in found]
-    return np.frombuffer(octets, kind), np.array(counts, np.int64)
+    counts = [len(octets) // kind.itemsize for _, octets in found]
+    return np.frombuffer(b"".join([octets for _, octets in found]), kind), np.array(counts, np.int64)
 
 
-def _checked(blob: bytes, kind: np.dtype[Any]) -> tuple[np.dtype[Any], bytes, int]:
-    """Return how a blob is written, the blob, and where its records begin."""
+def _checked(blob: bytes, kind: np.dtype[Any]) -> tuple[np.dtype[Any], memoryview]:
+    """Return how a blob is written, and its records."""
     octets, forms = bytes(blob), _forms(kind)
     if not octets or octets[0] not in forms:
         known = ", ".join(map(str, forms))
         raise StoreError(f"a packed segment is of version {octets[:1].hex() or 'none'}; this software reads {known}")
     form, sum_ = forms[octets[0]]
-    begin = 1 + sum_
-    if len(octets) < begin or (len(octets) - begin) % form.itemsize:
+    begin, records = 1 + sum_, memoryview(octets)[1 + sum_ :]
+    if len(octets) < begin or len(records) % form.itemsize:
         raise StoreError(f"a packed segment is cut; {_RESCUE}")
-    if sum_ and _SUM.unpack_from(octets, 1)[0] != zlib.crc32(octets[begin:]):
+    if sum_ and _SUM.unpack_from(octets, 1)[0] != zlib.crc32(records):
         raise StoreError(f"a packed segment was changed on its disk; {_RESCUE}")
-    return form, octets, begin
+    return form, records
 
 
 def _timed(records: Records) -> Records:

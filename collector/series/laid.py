@@ -39,12 +39,15 @@ def laid(
     firsts = np.array([(row.start - start) // length for row in rows], np.int64)
     lines = np.array([owners[row.channel_id] for row in rows], np.int64)
     slot = np.arange(len(records), dtype=np.int64) + np.repeat(firsts - (np.cumsum(counts) - counts), counts)
+    places = slot if not lines.any() else slot + np.repeat(lines * slots, counts)
+    if (firsts >= 0).all() and (firsts + counts <= slots).all():
+        return records, places
     inside = (slot >= 0) & (slot < slots)
-    return records[inside], (slot + np.repeat(lines * slots, counts))[inside]
+    return records[inside], places[inside]
 
 
 def latest(places: Ints) -> Ints:
-    """Return where the last one of each place is.
+    """Return where the last one of each place is, in the order of places.
 
     >>> latest(np.array([4, 2, 4])).tolist()
     [1, 2]

@@ -7,11 +7,11 @@ Rules of this file: a version stands from the position of the record that wrote 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from collector.series.codec import VALUE, Ints, Records, pack, unpack
 from collector.series.laid import laid, latest
@@ -25,15 +25,7 @@ MOST = 16_384
 _TABLE = schema.version_segment
 
 # Built once: to build a statement costs more than to run it.
-_THEN = (
-    select(_TABLE.c.start, _TABLE.c.blob)
-    .where(_TABLE.c.channel_id == bindparam("channel"), _TABLE.c.length == bindparam("length"))
-    .where(_TABLE.c.position < bindparam("as_of"))
-    .where(_TABLE.c.start < bindparam("stop"), _TABLE.c.start > bindparam("first"))
-    .where(_TABLE.c.start + _TABLE.c.n * _TABLE.c.length > bindparam("start"))
-    .order_by(_TABLE.c.position, _TABLE.c.rank, _TABLE.c.id)
-)
-_METHODS = select(schema.method)
+_METHODS = Prepared(select(schema.method.c.code, schema.method.c.name))
 _OF_MANY = Prepared(
     select(_TABLE.c.channel_id, _TABLE.c.start, _TABLE.c.blob)
     .where(_TABLE.c.channel_id.in_(bindparam("channels", expanding=True)), _TABLE.c.length == bindparam("length"))
@@ -92,6 +84,8 @@ _NEW_DAY = Prepared(
 )
 _MOST_DAYS = 4096  # held before they are written
 
+#: Of each field what stands where there is no version.
+_NOTHING = (("value", 0), ("status", int(Status.MISSING)), ("flags", 0), ("method", 0), ("position", -1))
 #: Values that are laid at once, and channels that are asked for at once.
 _AT_ONCE, _ASKED = 500_000, 256
 
@@ -241,16 +235,8 @@ def read(
         length: Of one interval. [s]
         as_of: Size of the log's tree; None for now. A time becomes a size by `Log.size_at`.
     """
-    into = _blank((stop - start) // length)
-    rows = _now(connection, channel_id, start, stop, length) if as_of is None else _then(
-        connection, channel_id, start, stop, length, as_of
-    )  # fmt: skip
-    for row in rows:
-        _lay(into, start, unpack(row.blob, VALUE), row.start, length)
-    return Values(
-        start, length, into["value"].copy(), into["status"].copy(), into["flags"].copy(), into["method"].copy(),
-        into["position"].copy(), methods(connection),
-    )  # fmt: skip
+    [(_, found)] = read_many(connection, [channel_id], start, stop, length, as_of)
+    return found
 
 
 def read_many(
@@ -259,17 +245,29 @@ def read_many(
     """Give each channel with what is believed of it, or was when the log had a size; arguments as of `read`."""
     n = (stop - start) // length
     names = methods(connection)
-    step = max(1, min(_ASKED, _AT_ONCE // n))
+    step = max(1, min(_ASKED, _AT_ONCE // max(1, n)))
     for at in range(0, len(channels), step):
         owners = {number: line for line, number in enumerate(channels[at : at + step])}
         rows = _rows_of(connection, [*owners], start, stop, length, as_of)
         records, places = laid(rows, VALUE, owners, start, length, n)
-        into, last = _blank(n * len(owners)), latest(places)
-        into[places[last]] = records[last]
-        columns = [into[name].reshape(-1, n).copy() for name in ("value", "status", "flags", "method", "position")]
+        if not (places[1:] > places[:-1]).all():  # segments lie over others, or are not in order
+            last = latest(places)
+            records, places = records[last], places[last]
+        columns = [
+            _spread(records[name], places, n * len(owners), nothing).reshape(-1, n) for name, nothing in _NOTHING
+        ]
         for number, line in owners.items():
             value, status, flags, method, position = (column[line] for column in columns)
             yield number, Values(start, length, value, status, flags, method, position, names)
+
+
+def _spread(column: NDArray[Any], places: Ints, count: int, nothing: int) -> NDArray[Any]:
+    """Return a field of records at their places; field by field, because numpy is slow with whole records."""
+    if len(places) == count:
+        return column.copy()  # each place has one, in order
+    found = np.full(count, nothing, column.dtype)
+    found[places] = column
+    return found
 
 
 def _rows_of(
@@ -285,7 +283,7 @@ def _rows_of(
 
 def methods(connection: Connection) -> dict[int, str]:
     """Return the names of methods by their numbers."""
-    return {row.code: row.name for row in connection.execute(_METHODS)}
+    return {row.code: row.name for row in _METHODS.rows(connection)}
 
 
 def lengths_of(connection: Connection, channels: Sequence[int], size: int) -> dict[int, list[int]]:
@@ -300,25 +298,6 @@ def lengths_of(connection: Connection, channels: Sequence[int], size: int) -> di
                     found[row.channel_id].append(row.length)
                     open_.setdefault(row.length, []).append(row.channel_id)
     return found
-
-
-def _now(connection: Connection, channel_id: int, start: int, stop: int, length: int) -> Sequence[Row[int, bytes]]:
-    table = schema.current
-    span = and_(table.c.day >= start // DAY * DAY, table.c.day < stop)
-    query = select(table.c.day.label("start"), table.c.blob).where(
-        table.c.channel_id == channel_id, table.c.length == length, span
-    )
-    return connection.execute(query).all()
-
-
-def _then(
-    connection: Connection, channel_id: int, start: int, stop: int, length: int, as_of: int
-) -> Sequence[Row[int, bytes]]:
-    asked = {
-        "channel": channel_id, "length": length, "as_of": as_of, "start": start, "stop": stop,
-        "first": start - MOST * length,
-    }  # fmt: skip
-    return connection.execute(_THEN, asked).all()
 
 
 def rebuild_current(connection: Connection) -> None:

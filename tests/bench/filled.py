@@ -20,7 +20,7 @@ from shared import keys
 from shared.master import PointVersion
 from shared.status import Status
 
-DAY, QUARTER, SLOTS = 86_400, 900, 96
+DAY, QUARTER = 86_400, 900
 START = 1_772_323_200  # 2026-03-01T00:00:00Z
 QUANTITY = "energy_active_import"
 GROUPS = 4  # a batch an hour from each of some gateways
@@ -35,6 +35,12 @@ class Size:
     days: int
     pieces: int = 1  # in which versions of a day are written: how often VEE has run on it
     factor: str = "0.985 * "  # of each channel in its formula
+    length: int = QUARTER  # of an interval [s]
+
+    @property
+    def slots(self) -> int:
+        """Return how many intervals a day has."""
+        return DAY // self.length
 
     @property
     def hours(self) -> int:
@@ -44,7 +50,7 @@ class Size:
     @property
     def rows(self) -> int:
         """Return how many rows a release of all of it has."""
-        return self.points * SLOTS * self.days
+        return self.points * self.slots * self.days
 
     def master(self) -> Iterator[PointVersion]:
         """Give the points."""
@@ -52,7 +58,7 @@ class Size:
         for point in range(self.points):
             own = range(point * each, (point + 1) * each)
             formula = " + ".join(f"{self.factor}dc1/{_meter(number)}.{QUANTITY}" for number in own)
-            yield PointVersion(f"p{point:04}", 0, "load", formula, QUARTER, QUANTITY, ())
+            yield PointVersion(f"p{point:04}", 0, "load", formula, self.length, QUANTITY, ())
 
 
 def fill(path: Path, size: Size) -> None:
@@ -82,32 +88,35 @@ def _meter(number: int) -> str:
 
 def _fill(connection: Connection, size: Size, number: int, chance: np.random.Generator) -> None:
     """Write a channel: registers as its batches gave them, and its versions."""
-    energy = chance.integers(0, 10**9, SLOTS * size.days)
+    energy = chance.integers(0, 10**9, size.slots * size.days)
     registers = np.concatenate([[0], np.cumsum(energy)])
     tails = raw.Tails(connection, raw_segment)
-    for first in range(0, SLOTS * size.days, SLOTS):
-        own = registers[first : first + SLOTS + 1]
-        tails.add(number, 1, _boundaries(own, first, size.hours, number % GROUPS), 1)
+    for first in range(0, len(energy), size.slots):
+        own = registers[first : first + size.slots + 1]
+        tails.add(number, 1, _boundaries(size, own, first, number % GROUPS), 1)
     tails.write()
-    piece = SLOTS // size.pieces
-    made = [_version(number, first, energy[first : first + piece], chance) for first in range(0, len(energy), piece)]
+    piece = size.slots // size.pieces
+    made = [
+        _version(size, number, first, energy[first : first + piece], chance)
+        for first in range(0, len(energy), piece)
+    ]  # fmt: skip
     versions.append(connection, made, size.hours * GROUPS + 1)
 
 
-def _boundaries(registers: Ints, first: int, hours: int, group: int) -> Segment:
+def _boundaries(size: Size, registers: Ints, first: int, group: int) -> Segment:
     """Return a day of registers, each from the hourly batch of its gateway."""
-    found = np.zeros(SLOTS + 1, RAW)
+    found = np.zeros(len(registers), RAW)
     found["register"] = found["low"] = found["high"] = registers
     found["known"], found["samples"] = 1, 90
-    hour = np.maximum(0, (first + np.arange(SLOTS + 1) - 1) // 4)
-    found["position"] = found["since"] = 1 + np.minimum(hour, hours - 1) * GROUPS + group
-    return Segment(START + first * QUARTER, QUARTER, "s", "int", 1, None, found)
+    hour = np.maximum(0, (first + np.arange(len(registers)) - 1) * size.length // 3600)
+    found["position"] = found["since"] = 1 + np.minimum(hour, size.hours - 1) * GROUPS + group
+    return Segment(START + first * size.length, size.length, "s", "int", 1, None, found)
 
 
-def _version(number: int, first: int, energy: Ints, chance: np.random.Generator) -> Version:
+def _version(size: Size, number: int, first: int, energy: Ints, chance: np.random.Generator) -> Version:
     estimated = chance.random(len(energy)) < 0.01
     return Version(
-        channel_id=number, start=START + first * QUARTER, length=QUARTER, values=energy,
+        channel_id=number, start=START + first * size.length, length=size.length, values=energy,
         status=np.where(estimated, Status.ESTIMATED, Status.VALID).astype(np.uint8),
         flags=np.zeros(len(energy), np.uint32), made_by="vee/1",
         methods=["linear" if one else None for one in estimated.tolist()],

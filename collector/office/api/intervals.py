@@ -7,7 +7,6 @@ from sqlalchemy import Connection
 
 from collector.office import reading, terms
 from collector.office.answers import CSV, JSON, Answer, Whole, media, tagged
-from collector.office.api.channels import extents
 from collector.office.columns import Columns, as_csv, as_json
 from collector.office.parts import Office
 from collector.office.problems import absent
@@ -85,7 +84,7 @@ def _read(office: Parts, name: str, start: str, to: str, as_of: str | None, leng
 
 
 def _length(connection: Connection, number: int, name: str, asked: int | None) -> int:
-    known = [length for length, _, _ in extents(connection, [number])[number]]
+    known = reading.lengths(connection, number)
     if asked is None and len(known) != 1:
         raise ConfigError(f"channel {name!r} has intervals of {', '.join(map(str, known)) or 'no'} s; give length_s")
     if asked is not None and asked not in known:
