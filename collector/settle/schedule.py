@@ -32,7 +32,7 @@ class Due:
 
 
 def due(schedule: Schedule, timezone: str, holidays: Collection[date], now: int) -> list[Due]:
-    """Return what is due by now, oldest first, made or not. [UTC s]"""
+    """Return what is due by now, oldest first and a preliminary before its final, made or not. [UTC s]"""
     kinds = [("preliminary", schedule.preliminary_after), ("final", schedule.final_after)]
     found = [
         Due(schedule.id, kind, start, stop, at)
@@ -40,7 +40,7 @@ def due(schedule: Schedule, timezone: str, holidays: Collection[date], now: int)
         for kind, after in kinds
         if after is not None and (at := _begin(timezone, business_days(end, after, holidays))) <= now
     ]
-    return sorted(found, key=lambda one: (one.at, one.start, one.kind))
+    return sorted(found, key=lambda one: (one.at, one.start, one.kind != "preliminary"))
 
 
 def business_days(first: date, count: int, holidays: Collection[date]) -> date:

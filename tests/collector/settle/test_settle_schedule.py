@@ -70,6 +70,12 @@ def test_what_is_due_comes_oldest_first() -> None:
     ]  # fmt: skip
 
 
+def test_a_preliminary_that_is_due_on_the_day_of_its_final_comes_before_it() -> None:
+    both = schedule(preliminary_after=5, final_after=5)
+    found = due(both, "UTC", (), at("2026-05-20T00:00:00Z"))
+    assert [one.kind for one in found][-2:] == ["preliminary", "final"]
+
+
 def test_a_schedule_without_a_day_is_refused() -> None:
     with pytest.raises(ValueError, match="set preliminary_after, final_after, or both"):
         schedule(final_after=None)
