@@ -69,7 +69,7 @@ def read(connection: Connection, channel: terms.Channel, number: int, span: Span
     if fresh.any():
         values[fresh], status[fresh], flags[fresh] = counts[fresh], Status.RAW, marks[fresh]
     return Columns(
-        channel.text, channel.quantity.unit, span.start, span.length, position, values, HAS_VALUE[status], status,
+        channel.text, channel.quantity.unit, span.start, span.length, position, values, HAS_VALUE.take(status), status,
         found.methods, found.method, flags,
     )  # fmt: skip
 
