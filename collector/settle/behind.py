@@ -93,9 +93,7 @@ class Behind:
     def _versions(self, numbers: Sequence[int]) -> Iterator[tuple[Ints, Ints]]:
         asked = {"size": self.size, "since": self.span.start, "until": self.span.stop}
         for at in range(0, len(numbers), _ASKED):
-            found = np.array(_VERSIONS.among(self.connection, numbers[at : at + _ASKED], asked), np.int64).reshape(
-                -1, 4
-            )
+            found = _VERSIONS.numbers(self.connection, numbers[at : at + _ASKED], asked)
             yield found[:, 0], found[:, 1:]
 
     def _batches(self, numbers: Sequence[int]) -> Iterator[tuple[Ints, Ints]]:

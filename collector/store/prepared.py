@@ -7,14 +7,18 @@ of a column converts anything on its way); an error of the driver leaves it as S
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
 Values = Mapping[str, object]
+Ints = NDArray[np.int64]
 
 
 class _Text:
@@ -30,6 +34,7 @@ class _Text:
         names = [one.keyname for one in compiled._result_columns]  # noqa: SLF001 - SQLAlchemy's rows are named by it, too
         row: Any = namedtuple("Row", names)  # type: ignore[misc] # noqa: PYI024 - its fields are those of the statement
         self.row: Callable[[Sequence[object]], Any] = row._make
+        self.columns = len(names)
 
     def values(self, given: Values) -> Any:  # noqa: ANN401 - a list or a mapping, as the driver wants it
         """Return values as the driver takes them."""
@@ -58,7 +63,7 @@ class Prepared:
             DBAPIError: the database refuses.
         """
         text = self._text(connection, 0, ())
-        return self._fetched(connection, text, text.values(values or {}))
+        return [text.row(one) for one in _fetched(connection, text, text.values(values or {}))]
 
     def among(self, connection: Connection, wanted: Sequence[object], values: Values | None = None) -> list[Any]:
         """Return the rows for the members of a list, and other values; those of an empty list without asking.
@@ -68,10 +73,25 @@ class Prepared:
         """
         if not wanted:
             return []
+        text, listed = self._among(connection, wanted, values)
+        return [text.row(one) for one in _fetched(connection, text, listed)]
+
+    def numbers(self, connection: Connection, wanted: Sequence[object], values: Values | None = None) -> Ints:
+        """Return what `among` gives, all of it integers, as an array: of many rows, in a fifth of the time.
+
+        Raises:
+            DBAPIError: the database refuses.
+        """
+        if not wanted:
+            return np.zeros((0, self._text(connection, 1, ()).columns), np.int64)
+        text, listed = self._among(connection, wanted, values)
+        found = np.fromiter(chain.from_iterable(_fetched(connection, text, listed)), np.int64)
+        return found.reshape(-1, text.columns)
+
+    def _among(self, connection: Connection, wanted: Sequence[object], values: Values | None) -> tuple[_Text, Any]:
         room = 1 << (len(wanted) - 1).bit_length()  # few lengths, so that few texts are compiled and few are planned
         text = self._text(connection, room, ())
-        padded = [*wanted, *[wanted[-1]] * (room - len(wanted))]
-        return self._fetched(connection, text, text.listed(padded, values))
+        return text, text.listed([*wanted, *[wanted[-1]] * (room - len(wanted))], values)
 
     def run(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Run it for each of some rows, all of which have the same names.
@@ -87,11 +107,6 @@ class Prepared:
             else:
                 cursor.executemany(text.sql, values)
 
-    def _fetched(self, connection: Connection, text: _Text, values: Any) -> list[Any]:  # noqa: ANN401 - the driver's
-        with _Raw(connection, text.sql) as cursor:
-            cursor.execute(text.sql, values)
-            return [text.row(one) for one in cursor.fetchall()]
-
     def _text(self, connection: Connection, room: int, keys: tuple[str, ...]) -> _Text:
         name = connection.dialect.name, room, keys
         known = self._texts.get(name)
@@ -99,6 +114,12 @@ class Prepared:
             expanded = {} if self._expands is None else {self._expands: [None] * room}
             known = self._texts[name] = _Text(self._statement, connection.dialect, keys, expanded)
         return known
+
+
+def _fetched(connection: Connection, text: _Text, values: Any) -> Sequence[Sequence[Any]]:  # noqa: ANN401 - the driver's
+    with _Raw(connection, text.sql) as cursor:
+        cursor.execute(text.sql, values)
+        return cursor.fetchall()
 
 
 class _Raw:

@@ -21,6 +21,11 @@ ABOVE = Prepared(
     .where(NODE.c.level == bindparam("level")),
     expands="places",
 )  # fmt: skip
+PLACES = Prepared(
+    select(NODE.c.level, NODE.c.idx).where(NODE.c.idx.in_(bindparam("places", expanding=True)))
+    .where(NODE.c.level == bindparam("level")),
+    expands="places",
+)  # fmt: skip
 ONE = Prepared(select(NODE.c.hash).where(NODE.c.idx == bindparam("place")))
 MOVE = Prepared(update(NODE).where(NODE.c.idx == bindparam("place"), NODE.c.level == 0))
 FAR = 2**63 - 1
@@ -45,6 +50,15 @@ def test_a_list_of_any_length_gives_exactly_its_members(filled: Store, count: in
     with filled.read() as connection:
         found = SOME.among(connection, list(range(count)))
     assert sorted((row.idx, bytes(row.hash)) for row in found) == [(k, bytes([k] * 32)) for k in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 65])
+def test_integers_come_as_an_array_with_the_same_rows(filled: Store, count: int) -> None:
+    with filled.read() as connection:
+        found = PLACES.numbers(connection, list(range(count)), {"level": 0})
+        assert PLACES.numbers(connection, list(range(count)), {"level": 1}).shape == (0, 2)
+    assert sorted(found.tolist()) == [[0, k] for k in range(count)]
+    assert found.shape == (count, 2)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 64, 65])
