@@ -1,11 +1,12 @@
 """How the API writes values, and how it answers with them: formats by Accept, entity tags, numbers, times."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 from starlette.exceptions import HTTPException
 
@@ -86,12 +87,30 @@ def _liking(offer: str, ranges: Sequence[tuple[str, float]]) -> float:
 
 def tagged(request: Request, content: bytes, media_type: str, *, cache: str = REVALIDATE) -> Response:
     """Return an answer with an entity tag; 304 without a body where the asker has it already."""
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": cache, "Vary": "Accept"}
-    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-    if tag in known or "*" in known:
+    headers = _headers(hashlib.sha256(content).hexdigest(), cache)
+    if _has(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(content, media_type=media_type, headers=headers)
+
+
+def tagged_pieces(
+    request: Request, pieces: Iterator[bytes], sha256: str, media_type: str, *, cache: str = REVALIDATE
+) -> Response:  # fmt: skip
+    """Return what `tagged` does, of content that is sent piece by piece and whose hash is known."""
+    headers = _headers(sha256, cache)
+    if _has(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return StreamingResponse(pieces, media_type=media_type, headers=headers)
+
+
+def _headers(sha256: str, cache: str) -> dict[str, str]:
+    return {"ETag": f'"{sha256[:32]}"', "Cache-Control": cache, "Vary": "Accept"}
+
+
+def _has(request: Request, tag: str) -> bool:
+    """Return whether the asker has a content already."""
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    return tag in known or "*" in known
 
 
 def tagged_json(request: Request, body: Answer, *, cache: str = REVALIDATE) -> Response:

@@ -5,7 +5,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,13 @@ from sqlalchemy import Connection, select
 from collector.intake.log import Entry, Log
 from collector.settle import lines, sources
 from collector.settle.release import Made
-from collector.settle.written import unpacked
+from collector.settle.written import pieces, unpacked
 from collector.store.schema import blob, keyring
 from shared import envelope, keys, strictjson, veil
 from shared.errors import ConfigError, StoreError
 from shared.evidence import COMMITTING
 from shared.keys import Verifier, from_jwk
 
-_PIECE = 1 << 20  # of a file, written at once [bytes]
 FILES = ("manifest.json", "manifest.jws", "rows.jsonl", "rows.csv")
 
 
@@ -57,7 +55,7 @@ def _parts(made: Made, name: str) -> Iterable[bytes]:
             return [f"{made.jws}\n".encode("ascii")]
         case "rows.csv":
             return lines.table(unpacked(made.packed))
-    return iter(partial(unpacked(made.packed).read, _PIECE), b"")
+    return pieces(made.packed)
 
 
 def _holds(path: Path, parts: Iterable[bytes]) -> bool:

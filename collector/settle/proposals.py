@@ -6,7 +6,6 @@ a signed record with a reason (`keep`), which counts for exactly these rows: oth
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from collector.intake import records
 from collector.intake.log import Log
-from collector.settle.release import Made, changed_now, kept
+from collector.settle.release import Made, changed_now, fetch
 from collector.store.schema import release as table
 from shared.errors import ConfigError
 
@@ -50,7 +49,7 @@ def proposals(connection: Connection, log: Log) -> list[Proposal]:
 
     Those that a person has withdrawn are left out while nothing more has changed.
     """
-    every = [_proposal(connection, log, made) for made in _standing(connection)]
+    every = [_proposal(connection, log, fetch(connection, release_id)) for release_id in _standing(connection)]
     withdrawn = _withdrawn(connection, log)
     return [one for one in every if (one.rows or one.lacking) and (one.release_id, one.sha256) not in withdrawn]
 
@@ -85,15 +84,13 @@ def _proposal(connection: Connection, log: Log, made: Made) -> Proposal:
     return Proposal(made.id, made.kind, made.start, made.stop, tuple(rows), lacking)
 
 
-def _standing(connection: Connection) -> Sequence[Made]:
-    """Return the newest final or correction of each period, set of points and party."""
+def _standing(connection: Connection) -> list[str]:
+    """Return the ids of the newest final or correction of each period, set of points and party, oldest first."""
     query = (
-        select(table)
+        select(table.c.number, table.c.release_id, table.c.start, table.c.stop, table.c.points, table.c.party)
         .where(table.c.kind != "preliminary", table.c.withdrawn_position.is_(None))
         .order_by(table.c.number)
     )
-    newest = {
-        (row["start"], row["stop"], row["points"], row["party"]): kept(dict(row))
-        for row in connection.execute(query).mappings()
-    }
-    return sorted(newest.values(), key=lambda made: made.number)
+    rows = connection.execute(query).all()
+    newest = {(row.start, row.stop, row.points, row.party): (row.number, row.release_id) for row in rows}
+    return [release_id for _, release_id in sorted(newest.values())]

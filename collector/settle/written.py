@@ -4,6 +4,7 @@ import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from io import BufferedReader, RawIOBase
 from typing import cast
 
@@ -92,6 +93,11 @@ class _Unpacked(RawIOBase):
 def unpacked(packed: bytes) -> BufferedReader:
     """Return rows.jsonl, as it is kept, as a file to read."""
     return BufferedReader(_Unpacked(packed), _AT_ONCE)
+
+
+def pieces(packed: bytes) -> Iterator[bytes]:
+    """Give rows.jsonl, as it is kept, piece by piece."""
+    return iter(partial(unpacked(packed).read, _AT_ONCE), b"")
 
 
 class Kept:

@@ -16,6 +16,7 @@ from collector.office.answers import (
     media,
     moment,
     tagged,
+    tagged_pieces,
 )
 from collector.office.paging import Cutting, Page
 from collector.office.parts import Office
@@ -24,7 +25,7 @@ from collector.office.terms import NAME
 from collector.parts import Parts
 from collector.settle import lines, release
 from collector.settle.release import Made
-from collector.settle.written import unpacked
+from collector.settle.written import pieces, unpacked
 from collector.store.schema import release as table
 from shared.quantity import INT64_MAX
 from shared.release import instant
@@ -98,7 +99,8 @@ def rows(office: Office, request: Request, release_id: Id) -> Response:
     made = _made(office, release_id)
     if media(request, (NDJSON, JSON, CSV)) == CSV:
         return _csv(request, made)
-    return tagged(request, made.rows, NDJSON, cache=FOREVER)
+    hash_ = str(release.manifest_of(made)["rows_sha256"])
+    return tagged_pieces(request, pieces(made.packed), hash_, NDJSON, cache=FOREVER)
 
 
 @router.get("/{release_id}/rows.csv", response_class=Response, responses={200: {"content": {CSV: {}}}})

@@ -1,6 +1,7 @@
 """Parquet: the rows of rows.jsonl with their types, for tables of millions."""
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -8,6 +9,7 @@ import duckdb
 from collector.settle.formats.handed import Handed
 from shared import release
 from shared.errors import StoreError
+from shared.release import Row
 
 _COLUMNS = {
     "point": "VARCHAR", "quantity": "VARCHAR", "unit": "VARCHAR", "start": "TIMESTAMPTZ", "length_s": "INTEGER",
@@ -33,16 +35,17 @@ def write(handed: Handed, way: str | None = None) -> bytes:
     """
     try:
         with tempfile.TemporaryDirectory(prefix="wattseal-", dir=way) as folder, duckdb.connect() as connection:
-            return _written(connection, Path(folder), release.jsonl(handed.rows))
+            return _written(connection, Path(folder), handed.rows)
     except (duckdb.Error, OSError) as error:
         raise StoreError(
             f"{handed.release_id} as Parquet, by way of {way or tempfile.gettempdir()}: {error}"
         ) from error
 
 
-def _written(connection: duckdb.DuckDBPyConnection, folder: Path, rows: bytes) -> bytes:
+def _written(connection: duckdb.DuckDBPyConnection, folder: Path, rows: Iterable[Row]) -> bytes:
     source, target = folder / "rows.jsonl", folder / "rows.parquet"
-    source.write_bytes(rows)
+    with source.open("w", encoding="ascii") as file:
+        file.writelines(f"{release.line(row)}\n" for row in rows)
     connection.execute("SET threads = 1")  # the same bytes each time
     connection.execute("SET TimeZone = 'UTC'")
     columns = ", ".join(f"'{name}': '{kind}'" for name, kind in _COLUMNS.items())

@@ -53,6 +53,7 @@ def test_a_release_is_given_byte_for_byte(bureau: Bureau, made: Made) -> None:
     assert manifest.json()["rows_sha256"] == hashlib.sha256(rows.content).hexdigest()
     assert [release.parse(line).value for line in rows.text.splitlines()] == [30_000, 30_000]
     assert rows.headers["content-type"] == "application/x-ndjson"
+    assert rows.headers["etag"] == f'"{hashlib.sha256(made.rows).hexdigest()[:32]}"'
 
 
 def test_rows_come_as_csv_by_accept_or_by_name(bureau: Bureau, made: Made) -> None:
