@@ -11,7 +11,7 @@ from collector.commands.arguments import as_json, parts, person, say, seconds, t
 
 @click.group()
 def meters() -> None:
-    """Which agents read a meter, the preferred first, and since when."""
+    """Meters: which agents read them, and corrections of wrong multipliers."""
 
 
 @meters.command()
@@ -86,7 +86,10 @@ def correct(
         numbers = Numbers(connection)
         known = numbers.of_meter(site, name)
         if not known or not (quantity is None or factors.is_of(quantity, known)):
-            raise ConfigError(f"no channel of {meter!r}{f' with {quantity}' if quantity else ''} has any values")
+            of = f" with {quantity}" if quantity else ""
+            raise ConfigError(
+                f"no channel of {meter!r}{of} has any values; `wattseal collector meters list` shows each SITE/METER"
+            )
         touched = len(factors.batches_of(connection, numbers, wanted))
         made = body(wanted)
         try:
@@ -96,7 +99,9 @@ def correct(
                 f"{meter}: a factor lies between 0 and 10^9 and its time has an end after its begin"
             ) from error
         position = found.log.record(connection, "factor", made, by=person(), now=found.clock.wall()) if yes else None
-    end = "nothing has been changed; add --yes to do it" if position is None else f"in force from position {position}"
+    end = "nothing has been changed; add --yes to do it"
+    if position is not None:
+        end = f"in force from position {position}; `wattseal collector release proposals` shows the finals it changes"
     members = {"factor": made, "batches": touched, "position": position}
     say(members, f"{meter}: times {wanted.factor}, in {touched} batches that are here already\n{end}", as_json=as_json)
 

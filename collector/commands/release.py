@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,7 @@ def make(
         folder = write(made, out)
         if with_evidence:
             with found.store.read() as connection:
-                evidence(
-                    connection, found.log, made, found.signer.verifier, folder, found.config.disclosure
-                )  # fmt: skip
+                evidence(connection, found.log, made, found.signer.verifier, folder, found.config.disclosure)
     say({"release_id": made.id, "kind": made.kind, "path": str(folder)}, str(folder), as_json=as_json)
 
 
@@ -127,15 +126,25 @@ def export(file: Path, release_id: str, kind: str, out: Path, *, as_json: bool) 
 @takes("older", "newer")
 @as_json
 def diff(file: Path, older: str, newer: str, *, as_json: bool) -> None:
-    """Say which rows differ between two releases; exit 1 when any do."""
+    """Say which rows differ between two releases, and by how much each point; exit 1 when any do."""
     from collector.settle.changes import compare
     from collector.settle.release import fetch
 
     with parts(file) as found, found.store.read() as connection:
         rows = compare(fetch(connection, older).each(), fetch(connection, newer).each())
-    lines = [_changed(row) for row in rows]
-    say({"rows": rows}, "\n".join(lines) or "no difference", as_json=as_json)
+    lines = [*map(_changed, rows), f"{len(rows)} rows, {_moved(rows)}"] if rows else ["no difference"]
+    say({"rows": rows}, "\n".join(lines), as_json=as_json)
     sys.exit(1 if rows else 0)
+
+
+def _moved(rows: Sequence[dict[str, Any]]) -> str:
+    """Return by how much each point comes out otherwise."""
+    from collector.settle.changes import delta
+    from collector.settle.plainly import counted
+    from shared.quantity import quantity
+
+    units = {row["point"]: quantity(row["quantity"]).unit for row in rows}
+    return ", ".join(f"{point} {counted(value, units[point])}" for point, value in delta(rows).items())
 
 
 def _changed(row: dict[str, Any]) -> str:
@@ -150,20 +159,19 @@ def _changed(row: dict[str, Any]) -> str:
 @takes()
 @as_json
 def proposals(file: Path, *, as_json: bool) -> None:
-    """Say which finals would come out otherwise now, row by row; exit 1 when any would."""
+    """Say which finals would come out otherwise, once all that has come is validated; exit 1 when any would."""
     from dataclasses import asdict
 
-    from collector.settle.plainly import counted
     from collector.settle.proposals import proposals
-    from shared.quantity import quantity
+    from collector.vee.run import catch_up
 
-    with parts(file) as found, found.store.read() as connection:
-        proposed = proposals(connection, found.log)
+    with parts(file) as found:
+        catch_up(found.store, found.log, found.clock)  # or a correction of a meter would change nothing yet
+        with found.store.read() as connection:
+            proposed = proposals(connection, found.log)
     lines = []
     for one in proposed:
-        units = {row["point"]: quantity(row["quantity"]).unit for row in one.rows}
-        moved = ", ".join(f"{point} {counted(value, units[point])}" for point, value in one.delta.items())
-        lines.append(f"{one.release_id}: {len(one.rows)} rows, {moved}")
+        lines.append(f"{one.release_id}: {len(one.rows)} rows, {_moved(one.rows)}")
         lines += [f"  {_changed(row)}" for row in one.rows[:20]]
         lines += [f"  {one.lacking}"] if one.lacking else []
     members = {"proposals": [asdict(one) | {"delta": one.delta} for one in proposed]}
@@ -198,8 +206,9 @@ def replay(file: Path, release_id: str, *, as_json: bool) -> None:
     with parts(file) as found, found.store.read() as connection:
         made = fetch(connection, release_id)
         lines = differences(connection, found.log, made)
-    good = "the same bytes from position " + str(made.position)
-    say({"release_id": made.id, "same": not lines, "differs": lines}, "\n".join(lines) or good, as_json=as_json)
+    told = ["", *lines] if lines else [f" the same bytes from position {made.position}"]
+    members = {"release_id": made.id, "same": not lines, "differs": lines}
+    say(members, f"{made.id}:" + "\n  ".join(told), as_json=as_json)
     sys.exit(1 if lines else 0)
 
 
@@ -292,7 +301,5 @@ def prove(file: Path, release_id: str, out: Path, *, as_json: bool) -> None:
     with parts(file) as found, found.store.read() as connection:
         made = fetch(connection, release_id)
         folder = write(made, out)
-        leaves = evidence(
-                    connection, found.log, made, found.signer.verifier, folder, found.config.disclosure
-                )  # fmt: skip
+        leaves = evidence(connection, found.log, made, found.signer.verifier, folder, found.config.disclosure)
     say({"path": str(folder), "leaves": leaves}, f"{folder}: {leaves} leaves", as_json=as_json)

@@ -1,6 +1,6 @@
 """What a release changes in the one before: rows side by side, both in the order of a release. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
@@ -56,6 +56,14 @@ def compare(older: Iterable[Row], newer: Iterable[Row]) -> list[dict[str, Any]]:
         if old is None or new is None or (old.value, old.status) != (new.value, new.status):
             values = {"old": old.value if old else None, "new": new.value if new else None}
             found.append({"point": key[0], "quantity": key[1], "start": instant(key[2])} | values)
+    return found
+
+
+def delta(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the exact difference by point of what `compare` gives; a row without a value counts nothing. [counts]"""
+    found: dict[str, int] = {}
+    for row in rows:
+        found[row["point"]] = found.get(row["point"], 0) + (row["new"] or 0) - (row["old"] or 0)
     return found
 
 

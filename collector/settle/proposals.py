@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 
 from collector.intake import records
 from collector.intake.log import Log
+from collector.settle.changes import delta
 from collector.settle.release import Made, changed_now, fetch
 from collector.store.schema import release as table
 from shared.errors import ConfigError
@@ -38,10 +39,7 @@ class Proposal:
     @property
     def delta(self) -> dict[str, int]:
         """Return the exact difference by point; a row without a value counts nothing. [counts]"""
-        found: dict[str, int] = {}
-        for row in self.rows:
-            found[row["point"]] = found.get(row["point"], 0) + (row["new"] or 0) - (row["old"] or 0)
-        return found
+        return delta(self.rows)
 
 
 def proposals(connection: Connection, log: Log) -> list[Proposal]:

@@ -6,9 +6,11 @@ from sqlalchemy import Connection
 
 from collector.intake.log import Log
 from collector.settle.changes import compare
+from collector.settle.plainly import change
 from collector.settle.release import Made, draft_again, manifest_of
 from collector.settle.written import Kept, unpacked
 from shared import release
+from shared.quantity import quantity
 
 _SHOWN = 20
 
@@ -22,7 +24,10 @@ def differences(connection: Connection, log: Log, made: Made) -> list[str]:
     written, changes = draft.written()
     if written.sha256 != hashlib.file_digest(unpacked(made.packed), "sha256").hexdigest():
         moved = compare(made.each(), Kept(written.packed()))
-        lines = [f"{one['point']} at {one['start']}: {one['old']} -> {one['new']}" for one in moved[:_SHOWN]]
+        lines = [
+            f"{one['point']} at {one['start']}: {change(one['old'], one['new'], quantity(one['quantity']).unit)}"
+            for one in moved[:_SHOWN]
+        ]
         return lines or ["values are the same; evidence, flags, methods or revisions are not"]
     was, now = manifest_of(made), draft.manifest(written, changes, made.number)
     return [f"manifest: {name} differs" for name in release.MANIFEST if _shown(was[name]) != _shown(now[name])]

@@ -301,6 +301,6 @@ def test_a_correction_needs_a_meter_that_has_spoken(config: Path) -> None:
     words = ("--factor", "7/10", "--from", "2026-01-01T00:00:00Z", "--reason", "CT was 400/5")
     done = run("collector", "meters", "correct", config, "dc1/gt1-rev", *words)
     assert done.returncode == 78
-    assert "no channel of 'dc1/gt1-rev' has any values" in done.stderr
+    assert "no channel of 'dc1/gt1-rev' has any values; `wattseal collector meters list`" in done.stderr
     assert run("collector", "meters", "correct", config, "dc1/gt1-rev", "--factor", "x", *words[2:]).returncode == 2
     assert found("collector", "meters", "corrections", config) == {"corrections": []}

@@ -54,4 +54,17 @@ def test_proposals_and_differences_are_read_in_kwh_beside_the_counts(file: Path,
     ]
     span = ("--from", instant(T0), "--to", instant(T0 + 900))
     run("make", file, *span, "--kind", "final", "--out", tmp_path, code=0)
-    assert run("diff", file, one["release_id"], "central-1-000002") == f"{line}\n"
+    assert run("diff", file, one["release_id"], "central-1-000002") .splitlines() == [
+        line, "1 rows, gt1 -22667 mWh (-0.022667 kWh)",
+    ]  # fmt: skip
+
+
+def test_a_corrected_multiplier_is_proposed_without_a_run_of_validation_in_between(file: Path, tmp_path: Path) -> None:
+    whole = ("--from", instant(T0), "--to", instant(T0 + 900), "--kind", "final", "--out", tmp_path)
+    run("make", file, *whole, code=0)
+    assert run("proposals", file, code=0) == "every final would come out the same\n"
+    said = ("--factor", "1/2", "--from", instant(T0), "--reason", "CT", "--yes")
+    done = CliRunner().invoke(collector, ["meters", "correct", str(file), "dc1/gt1-rev", *said])
+    assert "`wattseal collector release proposals` shows the finals it changes" in done.stdout
+    assert run("proposals", file).startswith("central-1-000002: 1 rows, gt1 -7000 mWh (-0.007 kWh)\n")
+    assert run("replay", file, "central-1-000002", code=0).startswith("central-1-000002: the same bytes from position ")

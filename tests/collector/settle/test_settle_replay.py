@@ -53,4 +53,4 @@ def test_a_row_that_was_changed_in_the_database_is_named(office: Office) -> None
     forged = zlib.compress(rows.jsonl([replace(row, value=41_000)]))
     with office.centre.store.write() as connection:
         connection.execute(update(table).where(table.c.release_id == made.id).values(rows=forged))
-    assert differs(office, made) == [f"gt1 at {rows.instant(T0)}: 41000 -> 40000"]
+    assert differs(office, made) == [f"gt1 at {rows.instant(T0)}: 41000 -> 40000 mWh (0.041 -> 0.04 kWh)"]
