@@ -4,6 +4,7 @@ The style-preserving parser of the caller (tomlkit) is handed in, so that this p
 A value is replaced by a mark, the document is written out again, and the mark's offset is the place. Pure.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ Known = Callable[[Path], Sequence[str]]  # the keys that a table may have, for t
 _MARK = "\u0001place\u0001"
 _FEW = 8  # names that a sentence holds
 _SCHEMA = "schema"  # every file has it
+_AT_LINE = re.compile(r"at line ([0-9]+),")
 #: What the parser names the end of a text.
 _END = r"'\x00'"
 
@@ -66,7 +68,15 @@ def _not_toml(name: str, source: str, parse: Callable[[str], Any], refused: Valu
         if said.endswith(_END):
             said = "the text ends where a key goes on with = and a value"
         return f"{name}:{line}:{column}: not TOML: {said}; correct it there, or name the file that was meant"
+    except Exception as error:  # noqa: BLE001 - a key that stands twice in a table: an error of the parser's own tree
+        return f"{name}:{_line(source, refused)}:1: not TOML: {error} Keep one, or name the file that was meant"
     return f"{name}:1:1: not TOML: {refused}; correct it, or name the file that was meant"
+
+
+def _line(source: str, refused: ValueError) -> int:
+    """Return the line at which a text was refused; its last where that is not said."""
+    found = _AT_LINE.search(str(refused))
+    return int(found.group(1)) if found else len(source.splitlines())
 
 
 def _some(names: Iterable[str]) -> str:
@@ -182,4 +192,4 @@ class Document:
             return "".join(f"[{'.'.join(map(str, path[:-1]))}] " if len(path) > 1 else "")
         entries = self.members.get(str(path[0]), [])
         entry = entries[path[1]] if path[1] < len(entries) else {}
-        return f'{path[0]} "{entry.get("id", path[1] + 1)}": '
+        return f'{path[0]} "{entry.get("id", path[1] + 1) if isinstance(entry, Mapping) else path[1] + 1}": '

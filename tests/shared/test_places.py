@@ -1,4 +1,4 @@
-"""A file that is not there says what to do about it."""
+"""A file that is not there, or is not TOML, says what to do about it."""
 
 from pathlib import Path
 
@@ -24,3 +24,18 @@ from shared.errors import ConfigError
 def test_a_file_that_is_not_there_names_where_to_start(load: object, said: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=said):
         load(tmp_path / "x.toml")  # type: ignore[operator] # loaders of different files
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[pki]\nca_dir = 'a'\nca_dir = 'b'\n\n[market]\n", 3),
+        ("mqtt = {embedded = true, embedded = true}\n", 1),
+        ("[mqtt]\nembedded = true\n\nembedded = true", 4),
+    ],
+)
+def test_a_key_that_stands_twice_in_a_table_is_told_by_its_line(text: str, line: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf'^x\.toml:{line}:1: not TOML: Key "[a-z_]+" already exists\. Keep one'):
+        config.load(path)

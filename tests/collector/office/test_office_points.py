@@ -106,6 +106,8 @@ def test_json_has_the_members_of_the_file(bureau: Bureau) -> None:
     [
         ("{", "not JSON"),
         ("[]", "write an object"),
+        ('{"schema": 1, "point": [null]}', '/point/0: point "1": 0: '),
+        ('{"schema": 1, "point": [[]]}', '/point/0: point "1": 0: '),
         ('{"schema": 1, "point": [{"id": "a"}]}', "/point/0/from"),
         ('{"schema": 1, "points": []}', "another kind of file"),
         ('{"schema": 1, "point": [], "more": 1}', "unknown key 'more'"),
