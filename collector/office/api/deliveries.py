@@ -1,5 +1,6 @@
 """Deliveries: what is on its way to whom, and what was answered; who has a key lets it be tried again."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -18,10 +19,12 @@ from collector.office.problems import absent
 from collector.office.terms import NAME
 from collector.parts import Parts
 from collector.store.delivery import delivery as table
+from shared.errors import ConfigError
 
 router = APIRouter(prefix="/deliveries", tags=["deliveries"])
 State = Literal["waiting", "delivered", "dead"]
 ReleaseId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
+_KEY = re.compile(r"(-1|[0-9]{1,18}) ([a-z0-9_-]{0,63})")
 TargetId = Annotated[str, Path(pattern=NAME, description="id of a [[target]]")]
 
 
@@ -78,12 +81,23 @@ def deliveries(
     query = select(table).order_by(table.c.position, table.c.target).limit(cut.wanted)
     query = query if target is None else query.where(table.c.target == target)
     query = query if state is None else query.where(table.c.state == state)
-    position, _, name = cut.after("-1 ").partition(" ")
-    at = int(position) if position.lstrip("-").isdecimal() else -1
+    at, name = _place(cut.after("-1 "))
     query = query.where(or_(table.c.position > at, and_(table.c.position == at, table.c.target > name)))
     with office.store.read() as connection:
         found = _read(connection, query)
     return cut.page(found, lambda one: f"{one.position} {one.target}")
+
+
+def _place(key: str) -> tuple[int, str]:
+    """Return position and target of a cursor, which anyone may have written.
+
+    Raises:
+        ConfigError: it is none of ours.
+    """
+    found = _KEY.fullmatch(key)
+    if found is None:
+        raise ConfigError("cursor: not one of ours; take it from `next`, or begin without one")
+    return int(found.group(1)), found.group(2)
 
 
 def _read(connection: Connection, query: Select[Any]) -> list[Delivery]:

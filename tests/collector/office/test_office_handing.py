@@ -1,5 +1,7 @@
 """Releases made and withdrawn by API, and deliveries seen and tried again: by who has a key for it."""
 
+import hashlib
+import json
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from collector.deliver import outbox
 from collector.intake import records
 from collector.store.engine import Store
+from shared.keys import b64url
 from shared.release import instant
 from tests.collector.conftest import Centre
 from tests.collector.office.conftest import Bureau
@@ -110,6 +113,14 @@ def test_deliveries_are_listed_in_pages_by_target_and_state(bureau: Bureau) -> N
     assert rest["next"] is None
     assert bureau.browser.json("/v1/deliveries?state=dead")["items"] == found[1:]
     assert bureau.browser.json("/v1/deliveries?target=acme")["items"] == found[:1]
+
+
+@pytest.mark.parametrize("key", ["--5 bank", "9" * 200 + " bank", "5", "0 \u0663", "\u0663 bank"])
+def test_a_cursor_that_somebody_made_up_is_refused(bureau: Bureau, key: str) -> None:
+    path = "/v1/deliveries"
+    whose = hashlib.sha256(json.dumps([path, []]).encode()).hexdigest()[:16]
+    found = bureau.browser.get(f"{path}?cursor={b64url(json.dumps([whose, key]).encode())}")
+    assert (found.status_code, found.json()["detail"].startswith("cursor: not one of ours")) == (422, True)
 
 
 def test_what_was_given_up_is_tried_again_by_who_has_a_key(bureau: Bureau) -> None:
