@@ -39,10 +39,12 @@ def edit(file: Path, channel: str, *, yes: bool, as_json: bool, values: str | No
     """Show what a change of some intervals would do; with --yes sign it into the log."""
     from collector.vee.edit import book
     from collector.vee.edit.request import Request
+    from collector.vee.run import alone
 
     listed = () if values is None else _numbers(values)
     request = Request(channel=channel, author=person(), values=listed, **fields)
     with parts(file) as found, found.store.write() as connection:
+        alone(connection)
         draft = book.preview(connection, found.log, request)
         position = book.apply(connection, found.log, draft, found.clock.wall()) if yes else None
     _tell(draft, position, as_json=as_json)
@@ -56,8 +58,10 @@ def undo(file: Path, position: str, *, reason: str, text: str, yes: bool, as_jso
     """Show what taking a change back would do; with --yes sign it into the log."""
     from collector.vee.edit import book
     from collector.vee.edit.request import Request
+    from collector.vee.run import alone
 
     with parts(file) as found, found.store.write() as connection:
+        alone(connection)
         asked = Request(
             channel="", action="undo", start=0, stop=0, author=person(), reason=reason, text=text
         )  # fmt: skip
@@ -113,10 +117,15 @@ def history(file: Path, *, as_json: bool) -> None:
     ]  # fmt: skip
     lines = [
         f"{one['position']:>8} {one['time']} {one['by']}: {one.get('action', 'approves')} {one.get('channel', '')}"
-        f" ({one['reason']}: {one['text']}) {one['state']}"
+        f" ({one['reason']}: {_line(one['text'])}) {one['state']}"
         for one in members
     ]
     say({"changes": members}, "\n".join(lines) or "nobody has changed anything", as_json=as_json)
+
+
+def _line(text: str) -> str:
+    """Return a text as part of one line of a terminal: what older records hold, too."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

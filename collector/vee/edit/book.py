@@ -17,7 +17,7 @@ from collector.vee import authored
 from collector.vee.edit import ground
 from collector.vee.edit.draft import draft
 from collector.vee.edit.entries import Entry, approval, entries, withdrawal
-from collector.vee.edit.request import Draft, Request, check_why
+from collector.vee.edit.request import Draft, Request, check_why, same_person
 from collector.vee.run import alone
 from collector.vee.series import HAS_VALUE
 from shared import strictjson, veeblob
@@ -64,7 +64,7 @@ def approve(connection: Connection, log: Log, position: int, person: str, now: i
     alone(connection)
     book = entries(connection)
     entry, name = _proposal(book, position)
-    if person == entry.by:
+    if same_person(person, entry.by):
         raise ConfigError(f"position {position}: {person} proposed this change; another person must approve it")
     (span,) = veeblob.decode(blobs.read(connection, name))
     before = strictjson.optionals(entry.body["before"], "before")

@@ -1,5 +1,6 @@
 """What a person asks for, and what would come of it. Pure values."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -17,6 +18,20 @@ REASONS: tuple[str, ...] = get_args(Reason)
 #: Which actions look at a field.
 _OF = {"values": ("edit",), "total": ("edit",), "method": ("reject", "estimate"), "source": ("copy",)}
 LONGEST = 2000  # of a text [characters]
+_LINES = str.maketrans("", "", "\r\n\t")
+
+
+def same_person(one: str, other: str) -> bool:
+    """Return whether two names read alike: case, spaces and ways to encode a sign make no second person.
+
+    >>> same_person("Anna Berg", "ANNA  Berg ")
+    True
+    """
+    return _read_as(one) == _read_as(other)
+
+
+def _read_as(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def check_why(author: str, reason: str, text: str, what: str) -> None:
@@ -29,6 +44,8 @@ def check_why(author: str, reason: str, text: str, what: str) -> None:
         raise ConfigError(f"no reason {reason!r}; known: {', '.join(REASONS)}")
     if not text.strip() or len(text) > LONGEST:
         raise ConfigError(f"say in 1 to {LONGEST} characters why {what}")
+    if not text.translate(_LINES).isprintable():
+        raise ConfigError("the text holds signs that are no text; write it as lines of text")
     if not author.strip():
         raise ConfigError("a change needs the name of the person who makes it")
 

@@ -147,3 +147,20 @@ def test_integers_beyond_what_json_holds_are_text(desk: Desk) -> None:
     seen = desk.post("?dry_run=true", anna, change(values=[str(large), 1]))
     assert seen.status_code == 200, seen.text
     assert seen.json()["intervals"][0]["after"] == str(large)
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "\x1b[2Jgone", "paid \u202e001\u202c kWh", " \u200b"])
+def test_words_that_a_terminal_would_take_as_orders_are_refused(desk: Desk, text: str) -> None:
+    anna, size = desk.key("anna", "edits:write"), desk.line.size()
+    assert desk.post("?dry_run=true", anna, change(text=text)).status_code == 422
+    assert desk.post("?dry_run=true", anna, change(text="Read at the meter;\nby Anna.")).status_code == 200
+    assert desk.line.size() == size
+
+
+@pytest.mark.parametrize("again", ["ANNA", " anna ", "\uff41nna"])
+def test_a_name_written_otherwise_is_no_second_person(desk: Desk, again: str) -> None:
+    anna = desk.key("anna", "edits:write")
+    at = desk.made(anna, change(values=[160_000_000, 110_000_000])).json()["position"]
+    refused = desk.post(f"/{at}/approval", desk.key(again, "edits:approve"))
+    assert (refused.status_code, "another person must approve" in refused.json()["detail"]) == (422, True)
+    assert states(desk.line) == ["proposed"]
