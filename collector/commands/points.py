@@ -24,6 +24,7 @@ def load(file: Path, path: str, *, if_position: int | None, as_json: bool) -> No
 
     wanted = load(Path(path))
     with parts(file) as found, found.store.write() as connection:
+        found.log.hold(connection)
         standing = sources.points(connection, found.log.size(connection))
         lines = diff(standing.versions, wanted)
         position = standing.position

@@ -189,6 +189,16 @@ class Log:
         self._lead(head.fence)
         return Tail(connection, self, Head(head.size, head.time), now)
 
+    def hold(self, connection: Connection) -> None:
+        """Let no other program append until the transaction ends: what is read from now on is what it stands on.
+
+        Who also needs `vee.run.alone` takes that first: so do all, and none waits for another in a circle.
+
+        Raises:
+            Fenced: another collector has taken the log over.
+        """
+        self._lead(_LOCKED.rows(connection)[0].fence)
+
     def lead(self, connection: Connection) -> None:
         """Make sure that this program may still speak for the log: nothing is signed before.
 

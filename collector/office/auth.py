@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 
 from collector.office import keys
 from collector.office.keys import Holder
 from collector.office.parts import Office
+from collector.parts import Parts
 from shared.log import Log as Events
 
 events = Events(__name__)
@@ -37,6 +39,21 @@ def _by(scope: str) -> Callable[[Request, Office], Holder]:
         return found
 
     return asked
+
+
+def hold(office: Parts, connection: Connection, holder: Holder) -> None:
+    """Let no other program append until a write transaction ends, and refuse a key that has ended since it was shown.
+
+    A key is taken back by a record in the log: what its holder writes stands before that record, or not at all.
+
+    Raises:
+        HTTPException: the key is good no more.
+        Fenced: another collector has taken the log over.
+    """
+    office.log.hold(connection)
+    state = keys.state(connection, holder.key, office.clock.wall())
+    if state != "good":
+        raise HTTPException(401, f"key {holder.key} of {holder.person}: {state}", {"WWW-Authenticate": "Bearer"})
 
 
 def on_site(holder: Holder, site: str) -> None:

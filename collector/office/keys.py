@@ -135,6 +135,11 @@ def holder(connection: Connection, key: str, now: int) -> Holder | None:
     return found if found is not None and found.state(now) == "good" else None
 
 
+def state(connection: Connection, number: str, now: int) -> str:
+    """Return `good`, `ended` or `revoked` of a key that was made. [UTC us]"""
+    return _holder(connection.execute(select(table).where(table.c.id == number)).one()).state(now)
+
+
 def _holder(row: Row[Any]) -> Holder:
     return Holder(
         row.id, row.person, tuple(json.loads(row.scopes)), None if row.sites is None else tuple(json.loads(row.sites)),

@@ -41,6 +41,12 @@ def points(connection: Connection, size: int) -> Points:
     return Points(veil.opened(body, openings(connection, body)), position)
 
 
+def position(connection: Connection, size: int) -> int:
+    """Return the position of the newest `points` record below a log size, -1 where there is none."""
+    found = records.newest(connection, "points", size)
+    return -1 if found is None else found[0]
+
+
 def seen_by(versions: Iterable[PointVersion], party: str | None) -> list[PointVersion]:
     """Return the points of a release of a party, all of them where it is cut for nobody."""
     return [one for one in versions if not one.parties or party is None or party in one.parties]

@@ -12,7 +12,7 @@ from collector.deliver import answers, outbox
 from collector.office.answers import Answer, Whole, moment, moment_or_none
 from collector.office.api.feed import Kept, Said
 from collector.office.api.releases import there
-from collector.office.auth import Sender
+from collector.office.auth import Sender, hold
 from collector.office.paging import Cutting, Page
 from collector.office.parts import Office
 from collector.office.problems import absent
@@ -119,10 +119,11 @@ def _read(connection: Connection, query: Select[Any]) -> list[Delivery]:
 
 
 @router.post("/{target}/retry")
-def retry(office: Office, _holder: Sender, target: TargetId, what: Again) -> Retried:
+def retry(office: Office, holder: Sender, target: TargetId, what: Again) -> Retried:
     """Let what was given up be tried again."""
     _known(office, target)
     with office.store.write() as connection:
+        hold(office, connection, holder)
         count = outbox.retry(connection, office.log, target, what.release_id, office.clock.wall())
     return Retried(target=target, retried=count)
 
@@ -133,6 +134,7 @@ def note(office: Office, holder: Sender, target: TargetId, said: Noted) -> Kept:
     whose = _known(office, target)
     given = answers.Answer(said.release_id, said.answer, said.by, said.reason, tuple(said.rows), said.proof)
     with office.store.write() as connection:
+        hold(office, connection, holder)
         there(connection, said.release_id)
         now = office.clock.wall()
         position = answers.give(connection, office.log, whose, given, now, noted_by=holder.person)

@@ -1,5 +1,7 @@
 """Edits: what people change of intervals, by who has a key; drafted first, signed with reason, approved by another."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -7,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import Connection
 
 from collector.office.answers import Answer, Whole, moment
-from collector.office.auth import Approver, Editor, on_site
+from collector.office.auth import Approver, Editor, hold, on_site
 from collector.office.guarded import DryRun, agreed, tag_of
 from collector.office.keys import Holder
 from collector.office.paging import Cutting, Page
@@ -20,6 +22,7 @@ from collector.vee.edit import request as asked
 from collector.vee.edit.entries import Entry
 from collector.vee.edit.request import Draft, Reason
 from collector.vee.edit.shown import shown
+from collector.vee.run import alone
 from shared.quantity import INT64_MAX
 
 router = APIRouter(prefix="/edits", tags=["edits"])
@@ -131,7 +134,7 @@ def change(
         **fields, author=holder.person, values=tuple(wanted.values), start=instant_of(wanted.from_, "from"),
         stop=instant_of(wanted.to, "to"),
     )  # fmt: skip
-    with office.store.read() if dry_run else office.store.write() as connection:
+    with _drafting(office, holder, dry_run=dry_run) as connection:
         draft = book.preview(connection, office.log, made)
         return _done(office, connection, draft, request, response, dry_run=dry_run)
 
@@ -145,7 +148,7 @@ def undo(
     made = asked.Request(
         channel="", action="undo", start=0, stop=0, author=holder.person, reason=why.reason, text=why.text
     )
-    with office.store.read() if dry_run else office.store.write() as connection:
+    with _drafting(office, holder, dry_run=dry_run) as connection:
         _on_its_site(connection, holder, position)
         draft = book.undone(connection, office.log, position, made)
         return _done(office, connection, draft, request, response, dry_run=dry_run)
@@ -154,7 +157,7 @@ def undo(
 @router.post("/{position}/approval")
 def approve(office: Office, holder: Approver, position: Position) -> Signed:
     """Put another person's proposed change into force."""
-    with office.store.write() as connection:
+    with _writing(office, holder) as connection:
         _on_its_site(connection, holder, position)
         at = book.approve(connection, office.log, position, holder.person, office.clock.wall())
     return Signed(position=at, edit=position)
@@ -163,13 +166,26 @@ def approve(office: Office, holder: Approver, position: Position) -> Signed:
 @router.post("/{position}/withdrawal")
 def withdraw(office: Office, holder: Editor, position: Position, why: Why) -> Signed:
     """Take a proposal out of the book before anyone approves it."""
-    with office.store.write() as connection:
+    with _writing(office, holder) as connection:
         _on_its_site(connection, holder, position)
         at = book.withdraw(
             connection, office.log, position, person=holder.person, reason=why.reason, text=why.text,
             now=office.clock.wall(),
         )  # fmt: skip
     return Signed(position=at, edit=position)
+
+
+def _drafting(office: Parts, holder: Holder, *, dry_run: bool) -> AbstractContextManager[Connection]:
+    return office.store.read() if dry_run else _writing(office, holder)
+
+
+@contextmanager
+def _writing(office: Parts, holder: Holder) -> Iterator[Connection]:
+    """Give a transaction in which what is drafted stands until it is written, whichever program else writes."""
+    with office.store.write() as connection:
+        alone(connection)
+        hold(office, connection, holder)
+        yield connection
 
 
 def _on_its_site(connection: Connection, holder: Holder, position: int) -> None:

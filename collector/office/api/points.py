@@ -1,15 +1,18 @@
 """Points: what is settled, as the dated formulas that the log holds; written as the file has them, by who has a key."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.exceptions import HTTPException
 
 from collector.office.answers import JSON, REVALIDATE, TOML, Answer, Whole, media
-from collector.office.auth import PointsWriter
+from collector.office.auth import PointsWriter, hold
 from collector.office.guarded import DryRun, agreed
+from collector.office.keys import Holder
 from collector.office.parts import Office
 from collector.office.terms import Time, instant_of, tree_size
+from collector.parts import Parts
 from collector.settle import points as file
 from collector.settle import points_text, sources
 from shared.errors import ConfigError
@@ -101,15 +104,28 @@ def put(office: Office, request: Request, holder: PointsWriter, text: Text, *, d
     if kind not in _READERS:
         raise HTTPException(415, f"points are written as {' or '.join(_READERS)}")
     wanted = _READERS[kind](text)
-    with office.store.write() as connection:
+    with office.store.read() as connection:
         standing = sources.points(connection, office.log.size(connection))
-        lines, position = file.diff(standing.versions, wanted), standing.position
-        if not dry_run:
-            agreed(request, _tag(position), "GET /v1/points")
-        written = bool(lines) and not dry_run
-        if written:
-            position = sources.record(connection, office.log, wanted, by=holder.person, now=office.clock.wall())
+    lines, position = file.diff(standing.versions, wanted), standing.position
+    if not dry_run:
+        position = _put(office, request, holder, wanted, position, changes=bool(lines))
+    written = position != standing.position
     return Change(points=len({one.id for one in wanted}), changes=lines, position=_known(position), written=written)
+
+
+def _put(
+    office: Parts, request: Request, holder: Holder, wanted: Sequence[PointVersion], seen: int, *, changes: bool
+) -> int:  # fmt: skip
+    """Return the position of the points in force once these are; everything long was done before."""
+    with office.store.write() as connection:
+        hold(office, connection, holder)
+        standing = sources.position(connection, office.log.size(connection))
+        agreed(request, _tag(standing), "GET /v1/points")
+        if standing != seen:  # between the look of this request itself and now
+            raise HTTPException(412, "other points have come into force in this moment; look at GET /v1/points again")
+        if not changes:
+            return standing
+        return sources.record(connection, office.log, wanted, by=holder.person, now=office.clock.wall())
 
 
 def _known(position: int) -> int | None:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from collector.office.answers import Answer, Whole
 from collector.office.api.releases import Id, Kind, there
-from collector.office.auth import Releaser
+from collector.office.auth import Releaser, hold
 from collector.office.parts import Office
 from collector.office.terms import NAME, instant_of
 from collector.settle.making import made
@@ -70,6 +70,7 @@ def take_back(office: Office, holder: Releaser, release_id: Id, why: Why) -> Wit
     if not why.reason.isprintable():
         raise ConfigError("reason: write it as one line of text")
     with office.store.write() as connection:
+        hold(office, connection, holder)
         there(connection, release_id)
         position = withdraw(
             connection, office.log, release_id, reason=why.reason, by=holder.person, now=office.clock.wall()
