@@ -200,10 +200,16 @@ def _done(
 ) -> Drafted:
     """Show a draft, or do what an earlier look at it showed."""
     told = shown(draft)
-    tag = tag_of(dict(told))
+    tag = tag_of({**told, "asked": _asked(draft)})
     response.headers["ETag"] = tag
     if dry_run:
         return Drafted.model_validate({**told, "position": None})
     agreed(request, tag, f"POST {request.url.path}?dry_run=true")
     position = book.apply(connection, office.log, draft, office.clock.wall())
     return Drafted.model_validate({**told, "position": position})
+
+
+def _asked(draft: Draft) -> list[object]:
+    """Return what of a request enters the record beside the intervals."""
+    made = draft.request
+    return [made.action, made.reason, made.text, made.method, made.source, draft.undoes]

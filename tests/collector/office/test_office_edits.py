@@ -149,6 +149,19 @@ def test_integers_beyond_what_json_holds_are_text(desk: Desk) -> None:
     assert seen.json()["intervals"][0]["after"] == str(large)
 
 
+def test_the_tag_stands_for_the_reason_and_the_words_too(desk: Desk) -> None:
+    anna = desk.key("anna", "edits:write")
+    seen = desk.post("?dry_run=true", anna, change()).headers["etag"]
+    size = desk.line.size()
+    for other in ({"reason": "test"}, {"text": "Read at another meter."}):
+        assert desk.post("", anna, change(**other), If_Match=seen).status_code == 412
+    at = desk.post("", anna, change(), If_Match=seen).json()["position"]
+    why = {"reason": "mistaken_edit", "text": "It was the other meter."}
+    back = desk.post(f"/{at}/undo?dry_run=true", anna, why).headers["etag"]
+    assert desk.post(f"/{at}/undo", anna, why | {"text": "Wrong day."}, If_Match=back).status_code == 412
+    assert desk.line.size() == size + 1
+
+
 @pytest.mark.parametrize("text", ["a\x00b", "\x1b[2Jgone", "paid \u202e001\u202c kWh", " \u200b"])
 def test_words_that_a_terminal_would_take_as_orders_are_refused(desk: Desk, text: str) -> None:
     anna, size = desk.key("anna", "edits:write"), desk.line.size()
