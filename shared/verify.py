@@ -84,6 +84,8 @@ class Reader:
                 self._record(text)
             elif kind == envelope.BATCH:
                 self._batch(name, text)
+            elif kind == envelope.RELEASE:
+                raise Malformed("this is the manifest of a release; name the folder that it lies in")
             else:
                 raise Malformed(f"an envelope of type {kind!r} has no place in an export")
         except TrustError as error:

@@ -18,18 +18,21 @@ from shared.verify import Link, Report, Ring
 
 _AT_ONCE = 10_000  # rows
 FILES = ("manifest.json", "manifest.jws", "rows.jsonl", "rows.csv")
+_WHOLE = (
+    f"a release is a folder with {', '.join(FILES)}; one handed over has manifest.jws and RELEASE.jsonl (format jsonl)"
+)
 
 
 def release(folder: Path, ring: Ring) -> Report:
-    """Return what a release folder proves."""
+    """Return what a release folder proves: as `release make` writes it, or as it was handed over, with `jsonl`."""
     report = Report(str(folder))
     try:
-        octets = {name: (folder / name).read_bytes() for name in FILES}
+        octets = _octets(folder, ring)
         manifest = _manifest(octets, ring)
         rows = _rows(octets, manifest)
         _vouch(report, manifest)
     except OSError as error:
-        report.failures.append(f"{error.filename}: {error.strerror}; a release is a folder with {', '.join(FILES)}")
+        report.failures.append(f"{error.filename}: {error.strerror}; {_WHOLE}")
         return report
     except TrustError as error:
         report.failures.append(str(error))
@@ -39,6 +42,8 @@ def release(folder: Path, ring: Ring) -> Report:
         f"release {manifest['release_id']} is signed by the collector, and its {len(rows)} rows are those it signed",
         f"it names position {manifest['position']} of the log and the root that the log had there",
     ]
+    others = {path.name for path in folder.iterdir()} - {*octets, f"{manifest['release_id']}.jsonl", "evidence"}
+    report.unproved += [f"what stands in {', '.join(sorted(others))}: nobody looked at it"] * bool(others)
     if (folder / "evidence" / "ledger.jsonl").exists():
         try:
             _with_evidence(report, folder, manifest, rows, ring)
@@ -49,6 +54,21 @@ def release(folder: Path, ring: Ring) -> Report:
     if manifest["consistency"] is None:
         report.unproved.append("that the log continues that of an earlier release: this is the party's first")
     return report
+
+
+def _octets(folder: Path, ring: Ring) -> dict[str, bytes]:
+    """Return the files of a release by their names in FILES; a hand-over has the rows under another, and no table."""
+    found = {path.name for path in folder.iterdir()}
+    if found & {*FILES} != {"manifest.jws"}:
+        return {name: (folder / name).read_bytes() for name in FILES}
+    signed = (folder / "manifest.jws").read_bytes()
+    manifest = envelope.believe(_text(signed), envelope.RELEASE, ring.collectors)
+    rows = folder / f"{exactly(loads(manifest), MANIFEST, 'manifest')['release_id']}.jsonl"
+    return {"manifest.jws": signed, "manifest.json": manifest, "rows.jsonl": rows.read_bytes()}
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("ascii", errors="replace").strip()
 
 
 def _vouch(report: Report, manifest: dict[str, object]) -> None:
@@ -66,8 +86,7 @@ def _vouch(report: Report, manifest: dict[str, object]) -> None:
 
 
 def _manifest(octets: dict[str, bytes], ring: Ring) -> dict[str, object]:
-    text = octets["manifest.jws"].decode("ascii", errors="replace").strip()
-    if envelope.believe(text, envelope.RELEASE, ring.collectors) != octets["manifest.json"]:
+    if envelope.believe(_text(octets["manifest.jws"]), envelope.RELEASE, ring.collectors) != octets["manifest.json"]:
         raise Malformed("manifest.json is not the manifest that the collector signed")
     return exactly(loads(octets["manifest.json"]), MANIFEST, "manifest")
 
@@ -84,7 +103,7 @@ def _rows(octets: dict[str, bytes], manifest: dict[str, object]) -> list[Row]:
         raise Malformed(f"rows.jsonl is not the file of the manifest{_changed(octets)}")
     if rows != sort(rows) or counts(rows) != manifest["counts"] or len(rows) != manifest["expected"]:
         raise Malformed("the rows are not sorted, complete and counted as the manifest says")
-    if not _tabled(rows, octets["rows.csv"]):
+    if "rows.csv" in octets and not _tabled(rows, octets["rows.csv"]):
         raise Malformed("rows.csv does not say the same as rows.jsonl")
     return rows
 
@@ -102,6 +121,8 @@ def _tabled(rows: Sequence[Row], octets: bytes) -> bool:
 
 def _changed(octets: dict[str, bytes]) -> str:
     """Return where rows.jsonl and rows.csv part, as a hint at the first changed row."""
+    if "rows.csv" not in octets:
+        return ""
     listed = list(csv.reader(io.StringIO(octets["rows.csv"].decode("ascii", errors="replace"))))[1:]
     for number, text in enumerate(octets["rows.jsonl"].decode("ascii", errors="replace").splitlines()):
         row = parse(text)

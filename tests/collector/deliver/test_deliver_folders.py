@@ -79,6 +79,26 @@ def test_a_parcel_is_put_into_a_folder_whole(desk: Desk, tmp_path: Path) -> None
     assert (place / f"{made.id}.jsonl").read_bytes() == made.rows
 
 
+def test_what_was_handed_over_is_verified_as_it_lies_there(desk: Desk, tmp_path: Path) -> None:
+    made = desk.released()
+    target = Target(id="drop", kind="folder", dir=str(tmp_path), formats=["jsonl", "csv"])
+    assert desk.deliveries(target, by={"folder": Drop()}).round() == 1
+    place = tmp_path / f"{made.id}.released"
+    report = desk.verified(place)
+    assert report.good, report.failures
+    assert f"release {made.id} is signed by the collector, and its 2 rows are those it signed" in report.proved
+    assert f"what stands in {made.id}.csv: nobody looked at it" in report.unproved
+    rows = place / f"{made.id}.jsonl"
+    rows.write_bytes(made.rows.replace(b'"value":', b'"value":1', 1))
+    assert desk.verified(place).failures == ["rows.jsonl is not the file of the manifest"]
+    rows.write_bytes(made.rows)
+    (place / "rows.jsonl").write_bytes(b"")  # what a reader may take for the rows is looked at, or nothing is good
+    assert not desk.verified(place).good
+    (place / "rows.jsonl").unlink()
+    rows.unlink()
+    assert "one handed over has manifest.jws and RELEASE.jsonl" in desk.verified(place).failures[0]
+
+
 def test_a_folder_that_cannot_be_written_is_tried_again(desk: Desk, tmp_path: Path) -> None:
     made = desk.released()
     (tmp_path / "drop").write_text("no folder")
