@@ -33,7 +33,16 @@ def counted(value: int, unit: str) -> str:
     >>> counted(-17_500, "mWh"), counted(4, "dm3")
     ('-17500 mWh (-0.0175 kWh)', '+4 dm3')
     """
-    return f"{value:+} {unit}" + (f" ({amount(value, unit)} {named(unit)})" if named(unit) not in ("", unit) else "")
+    return f"{value:+} {unit}" + _beside(amount(value, unit), unit)
+
+
+def both(value: int, unit: str) -> str:
+    """Return a value in counts, and beside it what a person reads.
+
+    >>> both(40_000, "mWh"), both(4, "dm3")
+    ('40000 mWh (0.04 kWh)', '4 dm3')
+    """
+    return f"{value} {unit}" + _beside(amount(value, unit), unit)
 
 
 def change(old: int | None, new: int | None, unit: str) -> str:
@@ -44,7 +53,10 @@ def change(old: int | None, new: int | None, unit: str) -> str:
     """
     if old == new:
         return "none as before, with another status" if new is None else f"{new} {unit} as before, with another status"
-    both = [old, new]
-    counts = " -> ".join("none" if one is None else f"{one}" for one in both)
-    plain = " -> ".join("none" if one is None else amount(one, unit) for one in both)
-    return f"{counts} {unit}" + (f" ({plain} {named(unit)})" if named(unit) not in ("", unit) else "")
+    counts = " -> ".join("none" if one is None else f"{one}" for one in (old, new))
+    plain = " -> ".join("none" if one is None else amount(one, unit) for one in (old, new))
+    return f"{counts} {unit}" + _beside(plain, unit)
+
+
+def _beside(plain: str, unit: str) -> str:
+    return f" ({plain} {named(unit)})" if named(unit) not in ("", unit) else ""

@@ -9,13 +9,15 @@ from sqlalchemy import Connection
 from collector.intake.log import Entry, Log
 from collector.series import versions as series
 from collector.settle import sources
+from collector.settle.plainly import both
 from collector.settle.release import Made
 from collector.settle.told import method_of
 from collector.vee.series import HAS_VALUE
-from shared import batch, envelope, record
+from shared import batch, envelope, factor, record
 from shared.errors import ConfigError
 from shared.intervals import Intervals
 from shared.master import in_force
+from shared.quantity import quantity
 from shared.registers import Raw, Register, number
 from shared.release import Row, instant
 from shared.status import Status
@@ -59,7 +61,7 @@ def _intervals(connection: Connection, ref: str, row: Row, size: int) -> Iterato
             status = Status(int(channel.status[at]))
             yield {
                 "channel": ref, "start": instant(row.start + at * length), "length_s": length, "status": status.name,
-                "value": int(channel.values[at]) if HAS_VALUE[status] else None,
+                "value": int(channel.values[at]) if HAS_VALUE[status] else None, "unit": _unit(ref),
                 "method": method_of(int(channel.methods[at]), names),
                 "position": int(channel.positions[at]),
             }  # fmt: skip
@@ -71,7 +73,9 @@ def _leaf(entry: Entry, refs: list[str], row: Row) -> dict[str, Any]:
         return told | {"bytes": "no longer kept"}
     payload = envelope.payload(envelope.apart(entry.text))
     if entry.typ != "batch":
-        return told | {"by": record.decode(payload).by}
+        signed = record.decode(payload)
+        corrected = {"corrects": dict(signed.body)} if signed.kind == "factor" else {}
+        return told | {"by": signed.by} | corrected
     told |= {"agent": entry.agent, "epoch": entry.epoch, "seq": entry.seq}
     body = batch.decode(payload).body
     return told | ({"reads": list(_reads(body, refs, row))} if isinstance(body, Intervals) else {})
@@ -90,8 +94,13 @@ def _reads(body: Intervals, refs: list[str], row: Row) -> Iterator[dict[str, Any
                 if row.start <= boundary <= row.start + row.length_s and raw is not None:
                     yield {
                         "channel": ref, "boundary": instant(boundary), "serial": block.serial, "source": block.source,
-                        "raw": list(raw), "reads": [_shown(register, one) for one in raw],
+                        "raw": list(raw), "reads": [_shown(register, one) for one in raw], "unit": _unit(ref),
                     }  # fmt: skip
+
+
+def _unit(ref: str) -> str:
+    """Return the unit of a channel's counts."""
+    return quantity(ref.rpartition(".")[2]).unit
 
 
 def _shown(register: Register, raw: Raw) -> str:
@@ -110,14 +119,25 @@ def _plain(held: Fraction) -> str:
 def lines(found: dict[str, Any]) -> Iterator[str]:
     """Give a trace as a person reads it."""
     row = found["row"]
-    value = "no value" if row["value"] is None else f"{row['value']:,} {row['unit']}"
-    yield f"{row['point']} at {row['start']}: {value} {row['status']} = {found['formula']}"
+    yield f"{row['point']} at {row['start']}: {_value(row)} {row['status']} = {found['formula']}"
     for one in found["channels"]:
-        amount = "no value" if one["value"] is None else f"{one['value']:,}"
         method = f" by {one['method']}" if one["method"] else ""
-        yield f"  {one['channel']} {one['start']} {one['length_s']} s: {amount} {one['status']}{method}"
+        yield f"  {one['channel']} {one['start']} {one['length_s']} s: {_value(one)} {one['status']}{method}"
     for leaf in found["leaves"]:
         who = f"{leaf['agent']} sequence {leaf['seq']}" if "agent" in leaf else leaf.get("by", leaf.get("bytes"))
-        yield f"  position {leaf['position']}: {leaf['kind']}, {who}"
+        yield f"  position {leaf['position']}: {leaf['kind']}, {who}{_corrected(leaf)}"
         for read in leaf.get("reads", ()):
-            yield f"    {read['channel']} at {read['boundary']}: register {' and '.join(read['reads'])}"
+            yield f"    {read['channel']} at {read['boundary']}: register {' and '.join(read['reads'])} {read['unit']}"
+
+
+def _value(one: dict[str, Any]) -> str:
+    """Return a value in counts, and beside it what a person reads."""
+    return "no value" if one["value"] is None else both(one["value"], one["unit"])
+
+
+def _corrected(leaf: dict[str, Any]) -> str:
+    """Return which multiplier a leaf corrects, by what and why; nothing where it corrects none."""
+    if "corrects" not in leaf:
+        return ""
+    one = factor.decode(leaf["corrects"], leaf["position"])
+    return f": {one.site}/{one.meter}.{one.quantity or '*'} times {one.factor} from {instant(one.start)} ({one.reason})"
