@@ -5,7 +5,6 @@ was released changes, a later release supersedes it; no clock and no host value 
 """
 
 import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
@@ -22,9 +21,10 @@ from collector.settle.changes import Changes
 from collector.settle.computing import Basis, Computing
 from collector.settle.gate import hold
 from collector.settle.rounding import Carry
-from collector.settle.written import Kept, Written
+from collector.settle.written import Kept, Written, whole
 from collector.store.schema import release as table
 from collector.vee import calendar, parameters_log
+from collector.vee.run import alone
 from shared import envelope, release, rounding, strictjson
 from shared.errors import ConfigError
 from shared.keys import Signer
@@ -65,7 +65,7 @@ class Made:
     @property
     def rows(self) -> bytes:
         """Return rows.jsonl."""
-        return zlib.decompress(self.packed)
+        return whole(self.packed)
 
     @property
     def parsed(self) -> list[Row]:
@@ -94,6 +94,7 @@ def make(
     Raises:
         ConfigError: the period, points or kind do not fit, findings stand in the way, or too much lacks.
     """
+    alone(connection)  # over PostgreSQL another program could judge intervals, or make this release, in between
     _refilled(connection, log)
     draft = _draft(connection, log, asked, timezone)
     written, changes = draft.written()

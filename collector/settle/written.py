@@ -11,7 +11,7 @@ from typing import cast
 from collector.settle import lines
 from collector.settle.gate import SEEN, Short
 from collector.settle.told import Told
-from shared.errors import StoreError
+from shared.errors import Malformed, StoreError
 from shared.merkle import Rising, leaf_hash
 from shared.release import Row
 from shared.status import Status
@@ -84,7 +84,12 @@ class _Unpacked(RawIOBase):
                 self._at += len(self._rest)
             if not self._rest:
                 raise StoreError("a release's rows are cut; look at the disk, and restore the database from a backup")
-            octets = self._unpack.decompress(self._rest, len(into))
+            try:
+                octets = self._unpack.decompress(self._rest, len(into))
+            except zlib.error as error:
+                raise StoreError(
+                    f"a release's rows are damaged ({error}); restore the database from a backup"
+                ) from error
             self._rest = self._unpack.unconsumed_tail
         into[: len(octets)] = octets
         return len(octets)
@@ -93,6 +98,15 @@ class _Unpacked(RawIOBase):
 def unpacked(packed: bytes) -> BufferedReader:
     """Return rows.jsonl, as it is kept, as a file to read."""
     return BufferedReader(_Unpacked(packed), _AT_ONCE)
+
+
+def whole(packed: bytes) -> bytes:
+    """Return rows.jsonl, as it is kept, at once.
+
+    Raises:
+        StoreError: it is cut or damaged.
+    """
+    return unpacked(packed).read()
 
 
 def pieces(packed: bytes) -> Iterator[bytes]:
@@ -107,4 +121,7 @@ class Kept:
         self._packed = packed
 
     def __iter__(self) -> Iterator[Row]:
-        return lines.rows(unpacked(self._packed))
+        try:
+            yield from lines.rows(unpacked(self._packed))
+        except (Malformed, UnicodeDecodeError) as error:
+            raise StoreError(f"a release's rows are damaged ({error}); restore the database") from error

@@ -14,7 +14,7 @@ from collector.settle.gate import Short
 from collector.settle.rounding import Carry
 from collector.settle.rows import results
 from collector.settle.told import Told
-from collector.settle.written import Kept, Written
+from collector.settle.written import Kept, Written, whole
 from collector.store.engine import Store
 from shared import release
 from shared.errors import StoreError
@@ -146,3 +146,19 @@ def test_rows_that_are_cut_on_their_disk_are_refused(office: Office) -> None:
     packed = written.packed()
     with pytest.raises(StoreError, match="cut"):
         list(Kept(packed[:-9]))
+
+
+def test_rows_that_are_damaged_on_their_disk_are_refused(office: Office) -> None:
+    """Also a byte of the first rows, whose hash would only be known at the end."""
+    written = Written()
+    for told in _computed(office):
+        written.add(told)
+    packed = written.packed()
+    for at in range(len(packed)):
+        damaged = packed[:at] + bytes([packed[at] ^ 0xFF]) + packed[at + 1 :]
+        with pytest.raises(StoreError, match=r"damaged|cut"):
+            list(Kept(damaged))
+    with pytest.raises(StoreError, match="damaged"):
+        list(Kept(zlib.compress(b"{}\n")))
+    with pytest.raises(StoreError, match="damaged"):
+        whole(packed[:-1] + bytes([packed[-1] ^ 1]))
