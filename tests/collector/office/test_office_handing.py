@@ -21,6 +21,7 @@ TARGETS = [
     {"id": "acme", "kind": "folder", "dir": "/nowhere"},
 ]
 WANTED = {"kind": "final", "from": instant(START), "to": instant(START + 1800)}
+BEFORE = WANTED | {"kind": "preliminary"}
 
 
 @pytest.fixture
@@ -74,6 +75,9 @@ def test_what_cannot_be_made_is_refused_and_nothing_changes(bureau: Bureau) -> N
         (WANTED | {"to": instant(START + 86_400)}, who, 422),  # not over
         (WANTED | {"to": instant(START - 900)}, who, 422),
         (WANTED | {"points": ["nobody"]}, who, 422),
+        (BEFORE | {"from": "0001-01-01T00:00:00Z", "to": "0001-01-02T00:00:00Z"}, who, 422),
+        (BEFORE | {"from": "9999-12-31T00:00:00Z", "to": "9999-12-31T23:00:00Z"}, who, 422),
+        (BEFORE | {"from": "2020-01-01T00:00:00Z", "to": "2021-02-05T00:00:00Z"}, who, 422),  # 401 days
         (WANTED | {"kind": "correction"}, who, 422),
         (WANTED | {"more": 1}, who, 422),
         (WANTED, other, 403),
@@ -84,6 +88,11 @@ def test_what_cannot_be_made_is_refused_and_nothing_changes(bureau: Bureau) -> N
     with bureau.store.read() as connection:
         assert records.newest(connection, "release", bureau.size()) is None
     assert bureau.size() >= size
+
+
+def test_a_year_and_a_month_is_one_release(bureau: Bureau) -> None:
+    who, body = bureau.key("anna", "releases:make"), BEFORE | {"from": "2025-01-01T00:00:00Z"}
+    assert post(bureau, "/v1/releases", body | {"to": "2026-02-05T00:00:00Z"}, who)[0] == 201  # 400 days
 
 
 def planned(bureau: Bureau) -> str:
