@@ -1,8 +1,6 @@
 """What an outsider can prove of a release folder, with and without its evidence. Reads nothing but that folder."""
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from shared import envelope, rounding, verify_outside
@@ -10,13 +8,14 @@ from shared.errors import ConfigError, Malformed, TrustError
 from shared.evidence import Evidence, Slot, baseless, beyond_reach, collect, unsupported, wrong_totals
 from shared.receipt import checkpoint
 from shared.redone import Redo, tiles
-from shared.release import COLUMNS, MANIFEST, Row, counts, instant, line, parse, root, seconds, sha256, sort, table
+from shared.release import MANIFEST, Row, instant, seconds
 from shared.status import Status
 from shared.strictjson import array, integer, loads
 from shared.strictjson import members as exactly
 from shared.verify import Link, Report, Ring
+from shared.verify_rows import checked
 
-_AT_ONCE = 10_000  # rows
+_EVIDENCE = Path("evidence", "ledger.jsonl")
 FILES = ("manifest.json", "manifest.jws", "rows.jsonl", "rows.csv")
 _WHOLE = (
     f"a release is a folder with {', '.join(FILES)}; one handed over has manifest.jws and RELEASE.jsonl (format jsonl)"
@@ -27,9 +26,8 @@ def release(folder: Path, ring: Ring) -> Report:
     """Return what a release folder proves: as `release make` writes it, or as it was handed over, with `jsonl`."""
     report = Report(str(folder))
     try:
-        octets = _octets(folder, ring)
-        manifest = _manifest(octets, ring)
-        rows = _rows(octets, manifest)
+        manifest, files = _opened(folder, ring)
+        rows = checked(files["rows.jsonl"], files.get("rows.csv"), manifest, keep=(folder / _EVIDENCE).exists())
         _vouch(report, manifest)
     except OSError as error:
         report.failures.append(f"{error.filename}: {error.strerror}; {_WHOLE}")
@@ -37,16 +35,16 @@ def release(folder: Path, ring: Ring) -> Report:
     except TrustError as error:
         report.failures.append(str(error))
         return report
-    report.counts = {"rows": len(rows)} | {status.lower(): count for status, count in counts(rows).items()}
+    report.counts = {"rows": rows.count} | {status.lower(): count for status, count in rows.counts.items()}
     report.proved += [
-        f"release {manifest['release_id']} is signed by the collector, and its {len(rows)} rows are those it signed",
+        f"release {manifest['release_id']} is signed by the collector, and its {rows.count} rows are those it signed",
         f"it names position {manifest['position']} of the log and the root that the log had there",
     ]
-    others = {path.name for path in folder.iterdir()} - {*octets, f"{manifest['release_id']}.jsonl", "evidence"}
+    others = {path.name for path in folder.iterdir()} - {*FILES, f"{manifest['release_id']}.jsonl", "evidence"}
     report.unproved += [f"what stands in {', '.join(sorted(others))}: nobody looked at it"] * bool(others)
-    if (folder / "evidence" / "ledger.jsonl").exists():
+    if (folder / _EVIDENCE).exists():
         try:
-            _with_evidence(report, folder, manifest, rows, ring)
+            _with_evidence(report, folder, manifest, rows.kept, ring)
         except (TrustError, ConfigError, OSError, ValueError, OverflowError) as error:
             report.failures.append(f"evidence/: {error}")
     else:
@@ -56,19 +54,21 @@ def release(folder: Path, ring: Ring) -> Report:
     return report
 
 
-def _octets(folder: Path, ring: Ring) -> dict[str, bytes]:
-    """Return the files of a release by their names in FILES; a hand-over has the rows under another, and no table."""
-    found = {path.name for path in folder.iterdir()}
-    if found & {*FILES} != {"manifest.jws"}:
-        return {name: (folder / name).read_bytes() for name in FILES}
-    signed = (folder / "manifest.jws").read_bytes()
-    manifest = envelope.believe(_text(signed), envelope.RELEASE, ring.collectors)
-    rows = folder / f"{exactly(loads(manifest), MANIFEST, 'manifest')['release_id']}.jsonl"
-    return {"manifest.jws": signed, "manifest.json": manifest, "rows.jsonl": rows.read_bytes()}
+def _opened(folder: Path, ring: Ring) -> tuple[dict[str, object], dict[str, Path]]:
+    """Return the manifest and the files of a release by their names in FILES.
 
-
-def _text(octets: bytes) -> str:
-    return octets.decode("ascii", errors="replace").strip()
+    A hand-over has the rows under another name, and neither a table nor the manifest apart.
+    """
+    handed = {path.name for path in folder.iterdir()} & {*FILES} == {"manifest.jws"}
+    files = {name: folder / name for name in FILES if name == "manifest.jws" or not handed}
+    for path in files.values():
+        path.stat()  # one that lacks is named before anything is read
+    text = files["manifest.jws"].read_bytes().decode("ascii", errors="replace").strip()
+    octets = envelope.believe(text, envelope.RELEASE, ring.collectors)
+    if not handed and files["manifest.json"].read_bytes() != octets:
+        raise Malformed("manifest.json is not the manifest that the collector signed")
+    manifest = exactly(loads(octets), MANIFEST, "manifest")
+    return manifest, {"rows.jsonl": folder / f"{manifest['release_id']}.jsonl"} | files
 
 
 def _vouch(report: Report, manifest: dict[str, object]) -> None:
@@ -85,57 +85,10 @@ def _vouch(report: Report, manifest: dict[str, object]) -> None:
         raise Malformed(f"the manifest's consistency proof holds something that is no hash: {error}") from error
 
 
-def _manifest(octets: dict[str, bytes], ring: Ring) -> dict[str, object]:
-    if envelope.believe(_text(octets["manifest.jws"]), envelope.RELEASE, ring.collectors) != octets["manifest.json"]:
-        raise Malformed("manifest.json is not the manifest that the collector signed")
-    return exactly(loads(octets["manifest.json"]), MANIFEST, "manifest")
-
-
-def _rows(octets: dict[str, bytes], manifest: dict[str, object]) -> list[Row]:
-    jsonl = octets["rows.jsonl"]
-    rows = list[Row]()
-    for number, octet in enumerate(io.BytesIO(jsonl), start=1):
-        text = octet.decode("ascii", errors="replace").removesuffix("\n")
-        rows.append(parse(text))
-        if line(rows[-1]) != text:
-            raise Malformed(f"rows.jsonl line {number}: not in its one spelling")
-    if sha256(jsonl) != manifest["rows_sha256"] or root(jsonl) != manifest["merkle_root"]:
-        raise Malformed(f"rows.jsonl is not the file of the manifest{_changed(octets)}")
-    if rows != sort(rows) or counts(rows) != manifest["counts"] or len(rows) != manifest["expected"]:
-        raise Malformed("the rows are not sorted, complete and counted as the manifest says")
-    if "rows.csv" in octets and not _tabled(rows, octets["rows.csv"]):
-        raise Malformed("rows.csv does not say the same as rows.jsonl")
-    return rows
-
-
-def _tabled(rows: Sequence[Row], octets: bytes) -> bool:
-    """Return whether a table says exactly what the rows say; some rows at a time, for they may be many."""
-    head = table(())
-    places, at = range(0, len(rows), _AT_ONCE), len(head)
-    for piece in (table(rows[place : place + _AT_ONCE])[len(head) :] for place in places):
-        if octets[at : at + len(piece)] != piece:
-            return False
-        at += len(piece)
-    return octets[: len(head)] == head and at == len(octets)
-
-
-def _changed(octets: dict[str, bytes]) -> str:
-    """Return where rows.jsonl and rows.csv part, as a hint at the first changed row."""
-    if "rows.csv" not in octets:
-        return ""
-    listed = list(csv.reader(io.StringIO(octets["rows.csv"].decode("ascii", errors="replace"))))[1:]
-    for number, text in enumerate(octets["rows.jsonl"].decode("ascii", errors="replace").splitlines()):
-        row = parse(text)
-        shown = ["" if row.value is None else str(row.value), row.status]
-        if number >= len(listed) or [listed[number][COLUMNS.index(name)] for name in ("value", "status")] != shown:
-            return f"; line {number + 1} (point {row.point} at {instant(row.start)}) differs from rows.csv"
-    return ""
-
-
 def _with_evidence(report: Report, folder: Path, manifest: dict[str, object], rows: list[Row], ring: Ring) -> None:
     point = checkpoint(str(manifest["checkpoint"]))
     blobs = {path.stem: path.read_bytes() for path in sorted((folder / "evidence" / "blobs").glob("*.ndjson"))}
-    lines = (folder / "evidence" / "ledger.jsonl").read_text(encoding="ascii").splitlines()
+    lines = (folder / _EVIDENCE).read_text(encoding="ascii").splitlines()
     found = collect(lines, blobs, point, ring)
     report.counts |= {"batches": found.batches, "records": found.records, "intervals": len(found.measured)}
     report.failures += found.failures + unsupported(found) + wrong_totals(found)
