@@ -11,14 +11,21 @@
 # It proves: the manifest is signed by the collector, and rows.jsonl is the file that it names; every leaf of the
 # evidence is signed by a key that you trust and stands at its position in the log under the manifest's root
 # (RFC 6962); batches of a gateway that stand side by side are chained by hash; blobs are those that records name.
-# It does not compute registers, intervals and rows again: `wattseal verify` does. Exit code 0: all of that holds.
+# It does not compute registers, intervals and rows again: `wattseal verify` does. Exit code 0: all of that holds;
+# 1: something does not, and is named; 2: it could not be looked at.
 set -eu
 LC_ALL=C
 export LC_ALL
+bad() { echo "BAD: $*" >&2; exit 1; }
+cannot() { echo "$*" >&2; exit 2; }
+[ $# -ge 3 ] || cannot "usage: sh verify.sh RELEASE KEYS WORK [EARLIER]; the head of this file says what each is"
 release=$1 keys=$2 work=$3 earlier=${4:-}
 ledger=$release/evidence/ledger.jsonl
-
-bad() { echo "BAD: $*" >&2; exit 1; }
+for tool in openssl jq; do command -v "$tool" >/dev/null 2>&1 || cannot "$tool is not here; install it"; done
+for file in manifest.jws manifest.json rows.jsonl evidence/ledger.jsonl; do
+  [ -r "$release/$file" ] || cannot "$release has no $file: \`wattseal collector release evidence\` writes all of it"
+done
+[ -w "$work/" ] || cannot "$work is no folder that can be written; make it first: mkdir $work"
 raw() { # hex -> octets
   rest=$1
   while [ -n "$rest" ]; do

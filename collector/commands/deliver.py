@@ -63,8 +63,21 @@ def _state(row: dict[str, object], named: Sequence[str]) -> str:
     answers = row["answers"]
     if isinstance(answers, list) and answers:
         return _said(answers[-1])
-    lost = "" if row["target"] in named else ", and stays here: no [[target]] has that id any more"
-    return f"{row['state']} ({row['attempts']} attempts){lost}" if row["state"] != "delivered" else "delivered"
+    if row["state"] == "delivered":
+        return f"delivered {_time(row['delivered_at'])}"
+    tried = f"{'given up' if row['state'] == 'dead' else 'waiting'} ({row['attempts']} attempts)"
+    if row["target"] not in named:
+        return f"{tried}, and stays here: no [[target]] has that id any more"
+    if row["state"] == "dead":
+        return f"{tried}; mend it, then: wattseal collector deliver retry {row['target']};"
+    return f"{tried}, next at {_time(row['next_at'])}"
+
+
+def _time(moment: object) -> str:
+    """Return a moment as a person reads it. [us]"""
+    from shared.release import instant
+
+    return instant(int(str(moment)) // 1_000_000)
 
 
 @deliver.command()

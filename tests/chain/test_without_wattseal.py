@@ -74,6 +74,19 @@ def test_a_release_is_proved_with_sh_openssl_and_jq_alone(clean: Path, bundles: 
     assert any((second / "evidence" / "blobs").iterdir())
 
 
+def test_what_cannot_be_looked_at_is_told_and_is_neither_good_nor_bad(
+    clean: Path, bundles: tuple[Path, Path, Path]
+) -> None:
+    first, _, trusted = bundles
+    (first / "evidence" / "ledger.jsonl").unlink()
+    done = checked(clean, first, trusted)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{first} has no evidence/ledger.jsonl: `wattseal collector release evidence`")
+    words = [str(clean / "sh"), str(SCRIPT), str(first)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, env={"PATH": str(clean)})
+    assert (done.returncode, done.stderr[:44]) == (2, "usage: sh verify.sh RELEASE KEYS WORK [EARLI")
+
+
 def _leaf(change: Callable[[dict[str, object]], None]) -> Callable[[Path], None]:
     def spoil(release: Path) -> None:
         target = release / "evidence" / "ledger.jsonl"

@@ -23,7 +23,7 @@ def consumer(url: str, token: str, folder: Path) -> str:
     return shown.replace('"settlement.sqlite"', repr(str(folder / "settlement.sqlite")))
 
 
-def lines(folder: Path) -> list[tuple[str, str, str, int, str]]:
+def lines(folder: Path) -> list[tuple[str, str, str, int, str, str]]:
     with closing(sqlite3.connect(folder / "settlement.sqlite")) as db:
         return db.execute("SELECT * FROM line ORDER BY release, point, start").fetchall()
 
@@ -50,5 +50,5 @@ def test_the_consumer_of_the_page_takes_each_line_once(desk: Desk, tmp_path: Pat
         server.should_exit = True
         thread.join()
     assert lines(tmp_path) == [
-        (kept.id, row.point, release.instant(row.start), row.value, row.status) for row in kept.parsed
+        (kept.id, row.point, release.instant(row.start), row.value, row.unit, row.status) for row in kept.parsed
     ]
