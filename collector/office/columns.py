@@ -1,9 +1,10 @@
 """Interval values in columns, as JSON and as CSV, without a loop over rows in the way. Pure."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -53,12 +54,13 @@ class Columns:
     @property
     def shown_method(self) -> list[str | None]:
         """Return the names of the methods, None where none was used."""
-        return [name for code, count in _runs(self.method) for name in [self.methods.get(code)] * count]
+        return [self.methods.get(code) for code in self.method.tolist()]
 
     @property
     def shown_flags(self) -> list[list[str]]:
         """Return the flag names of each interval."""
-        return [flags for bits, count in _runs(self.flags) for flags in [names(Flags(bits))] * count]
+        known = {bits: names(Flags(bits)) for bits in np.unique(self.flags).tolist()}
+        return [known[bits] for bits in self.flags.tolist()]
 
 
 def as_json(columns: Columns) -> bytes:
@@ -68,10 +70,12 @@ def as_json(columns: Columns) -> bytes:
         "position": columns.position,
     }  # fmt: skip
     methods = {code: _spelled(name) + b"," for code, name in columns.methods.items()} | {0: b"null,"}
+    firsts, counts = _runs(columns.status, columns.method, columns.flags)
+    status, method, flags = (one[firsts].tolist() for one in (columns.status, columns.method, columns.flags))
     return b"".join([
-        _spelled(head)[:-1], b',"values":[', _values(columns), b'],"status":[', _repeated(columns.status, _status),
-        b'],"method":[', _repeated(columns.method, methods.__getitem__), b'],"flags":[',
-        _repeated(columns.flags, _flags), b"]}",
+        _spelled(head)[:-1], b',"values":[', _values(columns), b'],"status":[', _repeated(map(_status, status), counts),
+        b'],"method":[', _repeated(map(methods.__getitem__, method), counts), b'],"flags":[',
+        _repeated(map(_flags, flags), counts), b"]}",
     ])  # fmt: skip
 
 
@@ -81,17 +85,17 @@ def _values(columns: Columns) -> bytes:
     return joined(columns.values, columns.known)
 
 
-def _runs(codes: NDArray[Any]) -> Iterator[tuple[int, int]]:
-    """Give each code and how often it follows itself: what is said of intervals changes seldom."""
-    if not len(codes):
-        return
-    edges = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1, [len(codes)]])
-    yield from zip(codes[edges[:-1]].tolist(), (edges[1:] - edges[:-1]).tolist(), strict=True)
+def _runs(*columns: NDArray[Any]) -> tuple[NDArray[np.intp], list[int]]:
+    """Return where intervals begin of which all columns say the same, and how many follow each: they change seldom."""
+    changes = np.logical_or.reduce([one[1:] != one[:-1] for one in columns])
+    count = len(columns[0])
+    edges = np.concatenate([[0] * min(1, count), np.flatnonzero(changes) + 1, [count]]).astype(np.intp)
+    return edges[:-1], np.diff(edges).tolist()
 
 
-def _repeated(codes: NDArray[Any], text: Callable[[int], bytes]) -> bytes:
-    """Return the texts of codes, each with a comma behind it but the last."""
-    return b"".join([text(code) * count for code, count in _runs(codes)])[:-1]
+def _repeated(texts: Iterable[bytes], counts: Iterable[int]) -> bytes:
+    """Return texts, each with a comma behind it and so many times, but the last comma."""
+    return b"".join(map(mul, texts, counts))[:-1]
 
 
 @cache
