@@ -186,8 +186,12 @@ def run(file: Path, *, once: bool, as_json: bool) -> None:
     _say(
         as_json,
         shown,
-        "\n".join(f"{row['channel']:50} {row['start']}  {row['value']} {row['unit']}" for row in shown["values"]),
+        "\n".join(f"{row['channel']:50} {row['start']}  {_value(row)}" for row in shown["values"]),
     )
+
+
+def _value(row: dict[str, Any]) -> str:
+    return "no value" if row["value"] is None else f"{row['value']} {row['unit']}"
 
 
 @agent.command()

@@ -166,7 +166,7 @@ def _term(
     values = [slot.value for slot in slots if slot.value is not None]
     if len(values) < len(slots):
         return None, Status.MISSING, qualities
-    status = Status.VALID if _inner(slots) else worst(*(slot.status for slot in slots))
+    status = Status.VALID if _read_at_ends(slots) else worst(*(slot.status for slot in slots))
     return sum(values), status, qualities
 
 
@@ -189,10 +189,10 @@ def tiles(found: Evidence, ref: str, start: int, length: int) -> list[Slot]:
 
 def _far(slots: Sequence[Version]) -> int:
     """Return how far a row is from what was read."""
-    return READ_AT_ENDS if _inner(slots) else max(distance(slot.status, slot.flags) for slot in slots)
+    return READ_AT_ENDS if _read_at_ends(slots) else max(distance(slot.status, slot.flags) for slot in slots)
 
 
-def _inner(slots: Sequence[Version]) -> bool:
+def _read_at_ends(slots: Sequence[Version]) -> bool:
     """Return whether only inner intervals are estimated while the outer boundaries are measured in one run."""
     made = [slot for slot in slots if slot.status == Status.ESTIMATED]
     if not made or len(made) == len(slots) or any(not slot.flags & Flags.SCALED for slot in made):

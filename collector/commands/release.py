@@ -1,4 +1,8 @@
-"""`release make | list | show | export | diff | proposals | keep | withdraw | evidence`: the hand-off to settlement."""
+"""`release`: the hand-off to settlement.
+
+Made and taken back: `make`, `due`, `withdraw`, `keep`. Looked at: `list`, `show`, `diff`, `proposals`, `balance`,
+`determinants`. Written and proved: `export`, `evidence`, `explain`, `replay`.
+"""
 
 import json
 import sys
@@ -88,6 +92,8 @@ def list_releases(file: Path, *, as_json: bool) -> None:
         rows = listed(connection)
     lines = [
         f"{row['release_id']}  {row['kind']:11} {instant(row['start'])} to {instant(row['stop'])}"
+        f"{'  for ' + row['party'] if row['party'] else ''}"
+        f"{'  supersedes ' + row['supersedes'] if row['supersedes'] else ''}"
         f"{'  withdrawn' if row['withdrawn_position'] is not None else ''}"
         for row in rows
     ]

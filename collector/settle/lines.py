@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from collector.settle.told import Runs
 from shared import release
 from shared.release import COLUMNS, Row
 
@@ -20,7 +21,6 @@ _LINE = re.compile(
     rb',"evidence":\[([\[\],0-9-]*)\]\}\n?'
 )
 _Worth = tuple[str, tuple[str, ...], str | None, tuple[str, ...]]
-Runs = tuple[tuple[int, int], ...]
 
 
 def rows(lines: Iterable[bytes]) -> Iterator[Row]:

@@ -68,3 +68,12 @@ def test_a_corrected_multiplier_is_proposed_without_a_run_of_validation_in_betwe
     assert "`wattseal collector release proposals` shows the finals it changes" in done.stdout
     assert run("proposals", file).startswith("central-1-000002: 1 rows, gt1 -7000 mWh (-0.007 kWh)\n")
     assert run("replay", file, "central-1-000002", code=0).startswith("central-1-000002: the same bytes from position ")
+
+
+def test_the_list_says_what_a_correction_supersedes(file: Path, tmp_path: Path) -> None:
+    whole = ("--from", instant(T0), "--to", instant(T0 + 900), "--kind", "final", "--out", tmp_path)
+    run("make", file, *whole, code=0)
+    span = f"{instant(T0)} to {instant(T0 + 900)}"
+    assert run("list", file, code=0).splitlines() == [
+        f"central-1-000002  correction  {span}  supersedes central-1-000001", f"central-1-000001  final       {span}",
+    ]  # fmt: skip
