@@ -10,6 +10,11 @@ from collector.commands.arguments import as_json, parts, person, say, seconds, t
 if TYPE_CHECKING:
     from collector.vee.edit.request import Draft
 
+#: Those of `collector.vee.edit.request`, which is not imported for --help.
+REASONS = (
+    "meter_fault, communication_fault, data_error, check_meter, site_visit, outage_confirmed, test, agreed,"
+    " better_estimate, mistaken_edit or other."
+)
 SHOWN = 20  # intervals that a preview prints
 
 
@@ -18,7 +23,7 @@ def _options(command: Any) -> Any:  # noqa: ANN401 - any command
     for option in (
         click.option("--yes", is_flag=True, help="Do it; without this it is only shown."),
         click.option("--text", required=True, help="What happened, in a sentence."),
-        click.option("--reason", required=True, help="One of the list that the error names."),
+        click.option("--reason", required=True, help=REASONS),
     ):
         command = option(command)
     return command
@@ -84,7 +89,7 @@ def approve(file: Path, position: str, *, as_json: bool) -> None:
 
 @click.command()
 @takes("position")
-@click.option("--reason", required=True, help="One of the list that the error names.")
+@click.option("--reason", required=True, help=REASONS)
 @click.option("--text", required=True, help="Why, in a sentence.")
 @as_json
 def withdraw(file: Path, position: str, *, reason: str, text: str, as_json: bool) -> None:
@@ -142,15 +147,18 @@ def _position(text: str) -> int:
 
 
 def _tell(draft: "Draft", position: int | None, *, as_json: bool) -> None:
+    from collector.settle.plainly import change, counted
     from collector.vee.edit.shown import shown
 
     told = shown(draft)
-    rows, before, after = told["intervals"], told["before"], told["after"]
-    lines = [f"{one['start']}  {one['before']} {one['before_status']} -> {one['after']} {one['after_status']}"
-             for one in rows[:SHOWN]]  # fmt: skip
+    rows, before, after, unit = told["intervals"], told["before"], told["after"], told["unit"]
+    lines = [
+        f"{one['start']}  {change(one['before'], one['after'], unit)}  {one['before_status']} -> {one['after_status']}"
+        for one in rows[:SHOWN]
+    ]
     if len(rows) > SHOWN:
         lines.append(f"... {len(rows) - SHOWN} more")
-    lines.append(f"{told['channel']}: {before} -> {after}, a difference of {after - before}")
+    lines.append(f"{told['channel']}: {change(before, after, unit)}, a difference of {counted(after - before, unit)}")
     lines.append(_outcome(position, needs_second=draft.needs_second))
     say({**told, "position": position}, "\n".join(lines), as_json=as_json)
 

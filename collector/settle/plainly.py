@@ -46,7 +46,7 @@ def both(value: int, unit: str) -> str:
 
 
 def change(old: int | None, new: int | None, unit: str) -> str:
-    """Return what became of a row's value in counts, and beside it what a person reads.
+    """Return what became of a value in counts, and beside it what a person reads.
 
     >>> change(35_000, 26_250, "mWh"), change(None, 4, "dm3"), change(7, 7, "mWh")
     ('35000 -> 26250 mWh (0.035 -> 0.02625 kWh)', 'none -> 4 dm3', '7 mWh as before, with another status')

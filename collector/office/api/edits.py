@@ -70,9 +70,10 @@ class Interval(Answer):
 
 
 class Drafted(Answer):
-    """What a change does; `position` is that of its record, null while it is only shown. [counts]"""
+    """What a change does; `position` is that of its record, null while it is only shown. [counts of the unit]"""
 
     channel: str
+    unit: str
     intervals: list[Interval]
     before: Whole
     after: Whole

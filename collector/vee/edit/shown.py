@@ -3,6 +3,7 @@
 from typing import TypedDict
 
 from collector.vee.edit.request import Draft
+from shared.quantity import quantity
 from shared.release import instant
 from shared.status import Status
 
@@ -21,6 +22,7 @@ class Shown(TypedDict):
     """A whole draft. [counts]"""
 
     channel: str
+    unit: str
     intervals: list[Interval]
     before: int
     after: int
@@ -34,7 +36,8 @@ def shown(draft: Draft) -> Shown:
     span = draft.after
     codes = zip(draft.before, draft.before_status, span.values, span.status, strict=True)
     return Shown(
-        channel=span.channel, before=before, after=after, moved=draft.moved, needs_second=draft.needs_second,
+        channel=span.channel, unit=quantity(span.channel.rpartition(".")[2]).unit, before=before, after=after,
+        moved=draft.moved, needs_second=draft.needs_second,
         intervals=[
             Interval(
                 start=instant(span.start + at * span.length), before=old, before_status=Status(was).name, after=new,

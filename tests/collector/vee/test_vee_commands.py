@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from collector.commands import edit
 from collector.parts import opened
+from collector.vee.edit.request import REASONS
 from shared.clock import SystemClock
 from tests.collector.conftest import Centre
 from tests.collector.test_commands import found, run
@@ -45,14 +47,15 @@ def test_a_change_is_shown_then_made_then_listed_then_taken_back(config: Path) -
     words = ["--action", "edit", "--from", "2026-03-02T14:00:00Z", "--to", "2026-03-02T14:05:00Z", "--values", "9999"]
     words += ["--reason", "site_visit", "--text", "Read from the display."]
     shown = run("collector", "vee", "edit", config, NAME, *words)
-    assert "10000 VALID -> 9999 EDITED" in shown.stdout
+    assert "10000 -> 9999 mWh (0.01 -> 0.009999 kWh)  VALID -> EDITED" in shown.stdout
     assert "nothing has been changed; add --yes to do it" in shown.stdout
     assert found("collector", "vee", "log", config) == {"changes": []}
     position = found("collector", "vee", "edit", config, NAME, *words, "--yes")["position"]
     (one,) = found("collector", "vee", "log", config)["changes"]
     assert (one["position"], one["state"]) == (position, "in force")
     why = ("--reason", "mistaken_edit", "--text", "Another meter was read.")
-    assert "9999 EDITED -> 10000 VALID" in run("collector", "vee", "undo", config, position, *why, "--yes").stdout
+    undone = run("collector", "vee", "undo", config, position, *why, "--yes").stdout
+    assert "9999 -> 10000 mWh (0.009999 -> 0.01 kWh)  EDITED -> VALID" in undone
     assert [one["state"] for one in found("collector", "vee", "log", config)["changes"]] == ["undone", "in force"]
 
 
@@ -65,3 +68,8 @@ def test_a_proposal_is_withdrawn_with_a_reason(config: Path) -> None:
     assert done["withdraws"] == position
     assert [one["state"] for one in found("collector", "vee", "log", config)["changes"]] == ["withdrawn", "in force"]
     assert run("collector", "vee", "withdraw", config, position, *why).returncode == 78
+
+
+def test_help_names_every_reason() -> None:
+    told = edit.REASONS.rstrip(".").replace(" or ", ", ").split(", ")
+    assert tuple(told) == REASONS
