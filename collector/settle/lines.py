@@ -15,10 +15,11 @@ from collector.settle.told import Runs
 from shared import release
 from shared.release import COLUMNS, Row
 
+_RUN = rb"\[-?[0-9]+,-?[0-9]+\]"
 _LINE = re.compile(
     rb'(\{"point":"[a-z0-9_-]+","quantity":"[a-z0-9_]+","unit":"[A-Za-z0-9-]+"),"start":"([0-9TZ:-]{20})"'
     rb',"length_s":([0-9]+),"value":(null|"?-?[0-9]+"?),("status":[^\]]*\],"method":[^\]]*\]),"revision":([0-9]+)'
-    rb',"evidence":\[([\[\],0-9-]*)\]\}\n?'
+    rb',"evidence":\[((?:' + _RUN + rb"(?:," + _RUN + rb")*)?)\]\}\n?"
 )
 _Worth = tuple[str, tuple[str, ...], str | None, tuple[str, ...]]
 
@@ -86,9 +87,10 @@ def _worth(text: bytes) -> _Worth:
     return members["status"], tuple(members["qualities"]), members["method"], tuple(members["flags"])
 
 
-@lru_cache(maxsize=1024)  # rows share theirs with their neighbours
+@lru_cache(maxsize=8192)  # rows share theirs with their neighbours, and with those of other points
 def _runs(text: bytes) -> Runs:
-    return tuple((first, last) for first, last in json.loads(b"[" + text + b"]"))
+    numbers = [int(one) for one in text.translate(None, b"[]").split(b",") if one]
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 @lru_cache(maxsize=1024)

@@ -7,6 +7,7 @@ row also bears the UTC start, which alone is unambiguous.
 import csv
 import io
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from collector.settle.formats.amounts import decimal
@@ -23,6 +24,7 @@ def name(handed: Handed) -> str:
     return f"{handed.release_id}.local.csv"
 
 
+@lru_cache(maxsize=65_536)  # the rows of every point have the same instants
 def end_label(start: int, length: int, timezone: str) -> tuple[str, str, str]:
     """Return local day, time of the end and offset of an interval; an end at midnight is 24:00 of its day. [UTC s]
 

@@ -39,14 +39,19 @@ def write(handed: Handed) -> bytes:
     complaints = [*ended(handed, "nem12", ("sender", "receiver")), *named(handed, "nem12", ("nmi", "suffix"))]
     refuse_any("nem12", complaints or list(_unsayable(handed)))
     lines = [f"100,NEM12,{_nem(handed.created):%Y%m%d%H%M},{handed.ends['sender']},{handed.ends['receiver']}"]
-    points = sorted(handed.by_point(), key=lambda one: _key(handed, one[0]))
-    for point, rows in points:
-        lines.append(_stream(handed, point, rows))
-        for _, day in groupby(rows, key=lambda row: _nem(row.start).date()):
-            lines += _day(list(day), handed)
+    told = {point: list(_told(handed, point, rows)) for point, rows in handed.by_point()}  # lines take less than rows
+    for point in sorted(told, key=lambda one: _key(handed, one)):
+        lines += told[point]
     octets = "".join(f"{line}\r\n" for line in [*lines, "900"]).encode("ascii", "replace")
     refuse_any("nem12", [f"line {one.line}: {one.rule}: {one.text}" for one in check(octets)])
     return octets
+
+
+def _told(handed: Handed, point: str, rows: Sequence[Row]) -> Iterator[str]:
+    """Give the lines of a point."""
+    yield _stream(handed, point, rows)
+    for _, day in groupby(rows, key=lambda row: _nem(row.start).date()):
+        yield from _day(list(day), handed)
 
 
 def _nem(seconds: int) -> datetime:

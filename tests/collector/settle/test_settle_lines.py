@@ -34,7 +34,16 @@ def test_lines_are_read_to_the_rows_and_the_table_that_they_were_written_from(ro
     assert lines.points(written) == {one.point for one in rows}
 
 
-@pytest.mark.parametrize("line", [b"{}\n", b'{"point":"p"}\n', release.line(PLAIN).encode()[:-3]])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}\n",
+        b'{"point":"p"}\n',
+        release.line(PLAIN).encode()[:-3],
+        release.line(PLAIN).encode().replace(b"[[0,0]]", b"[[0,0],]"),
+        release.line(PLAIN).encode().replace(b"[[0,0]]", b"[[0]]"),
+    ],
+)
 def test_what_is_no_row_is_refused(line: bytes) -> None:
     with pytest.raises(Malformed):
         list(lines.rows([line]))
