@@ -48,6 +48,7 @@ def test_a_change_is_shown_then_made_in_the_name_of_the_key(desk: Desk) -> None:
     anna, size = desk.key("anna", "edits:write"), desk.line.size()
     seen = desk.post("?dry_run=true", anna, change())
     assert (seen.json()["before"], seen.json()["after"], seen.json()["position"]) == (25_000, 25_200, None)
+    assert seen.json()["unit"] == "mWh"
     assert [one["after_status"] for one in seen.json()["intervals"]] == ["EDITED", "EDITED"]
     assert desk.line.size() == size
     done = desk.post("", anna, change(), If_Match=seen.headers["etag"])
