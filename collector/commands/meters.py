@@ -1,5 +1,6 @@
 """`meters load | list | correct | corrections`: which agents speak for a meter, and what its counts are worth."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,7 @@ def correct(
     wanted = Correction(site, name, quantity, told["start"], told["stop"], _fraction(factor), told["reason"])
     with parts(file) as found, found.store.write() as connection:
         numbers = Numbers(connection)
-        known = numbers.of_meter(site, name)
-        if not known or not (quantity is None or factors.is_of(quantity, known)):
-            of = f" with {quantity}" if quantity else ""
-            raise ConfigError(
-                f"no channel of {meter!r}{of} has any values; `wattseal collector meters list` shows each SITE/METER"
-            )
+        _spoken(meter, quantity, numbers.of_meter(site, name))
         touched = len(factors.batches_of(connection, numbers, wanted))
         made = body(wanted)
         try:
@@ -104,6 +100,17 @@ def correct(
         end = f"in force from position {position}; `wattseal collector release proposals` shows the finals it changes"
     members = {"factor": made, "batches": touched, "position": position}
     say(members, f"{meter}: times {wanted.factor}, in {touched} batches that are here already\n{end}", as_json=as_json)
+
+
+def _spoken(meter: str, quantity: str | None, known: Mapping[str, int]) -> None:
+    from collector.series.factors import is_of
+    from shared.errors import ConfigError
+
+    if not known or not (quantity is None or is_of(quantity, known)):
+        of = f" with {quantity}" if quantity else ""
+        raise ConfigError(
+            f"no channel of {meter!r}{of} has any values; `wattseal collector meters list` shows each SITE/METER"
+        )
 
 
 @meters.command("corrections")

@@ -1,8 +1,9 @@
 """Points: formulas over arrays of channels and points.
 
-Rules of this file: exact integers until the one rounding (half-even) at the end; a term outside its dated validity is
-no part of the sum, a term inside it without a value makes the result null; a gap is never zero. A formula over other
-points takes their rounded values, so that anyone can redo it from the released rows.
+Rules of this file: exact integers until the one rounding at the end (half-even here, from which `rounding.Carry` goes
+back to the exact ones where a point has another rule); a term outside its dated validity is no part of the sum, a term
+inside it without a value makes the result null; a gap is never zero. A formula over other points takes their rounded
+values, so that anyone can redo it from the released rows.
 """
 
 from collections.abc import Collection, Mapping
@@ -112,15 +113,6 @@ def evaluate(formula: Formula, terms: Mapping[str, Term]) -> Evaluated:
         denominator=denominator,
         sets=np.bitwise_or.reduce(np.where(valid, np.left_shift(1, status.astype(np.uint16)), 0).astype(np.uint16)),
     )
-
-
-def evaluate_point(point: PointVersion, terms: Mapping[str, Term]) -> Evaluated:
-    """Return a point over all intervals: what its formula gives, a part or a share of that, or what is lost of it.
-
-    Raises:
-        ValueError: as `evaluate`.
-    """
-    return Made.of(point, terms).evaluated(point)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

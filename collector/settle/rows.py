@@ -17,7 +17,7 @@ from collector.settle.rounding import Carry
 from collector.settle.told import Key, Runs, Told
 from collector.vee import grids
 from collector.vee.series import HAS_VALUE, Codes, Ints
-from shared.master import PointVersion, in_force
+from shared.master import PointVersion
 from shared.release import Row
 from shared.share import REST
 from shared.status import WORST_LAST, Flags, Status
@@ -183,26 +183,6 @@ class Result:
         return found
 
 
-def results(
-    versions: Sequence[PointVersion], wanted: Sequence[str], channels: Mapping[str, Mapping[int, Channel]], span: range,
-    carry: Carry | None = None,
-) -> list[Result]:  # fmt: skip
-    """Return the wanted points over a period in which no formula changes.
-
-    Args:
-        versions: All dated points.
-        wanted: Ids to give back; points that they are made of are computed too.
-        channels: Versions over the whole span, by channel and interval length.
-        span: The period. [UTC s]
-        carry: Of the rows before; None: each row is rounded for itself, half-even.
-    """
-    force = in_force(versions, span.start)
-    found, shares = dict[str, Result](), Shares()
-    for name in needed(versions, force, wanted):
-        found[name] = result(force[name], found, channels, span, carry, shares)
-    return [found[name] for name in sorted(wanted) if name in found]
-
-
 def needed(versions: Sequence[PointVersion], force: Mapping[str, PointVersion], wanted: Sequence[str]) -> list[str]:
     """Return the points in force that some points are made of, and those themselves: each after its own parts."""
     order = evaluation_order({one.id: one.whole for one in force.values()}, {one.id for one in versions})
@@ -265,7 +245,16 @@ def result(
     point: PointVersion, found: Mapping[str, Result], channels: Mapping[str, Mapping[int, Channel]], span: range,
     carry: Carry | None, shares: Shares,
 ) -> Result:  # fmt: skip
-    """Return a point over a period, given those that it is made of, and else as `results`; shares: of this span."""
+    """Return a point over a period in which no formula changes.
+
+    Args:
+        point: The point.
+        found: Those that it is made of.
+        channels: Versions over the whole span, by channel and interval length.
+        span: The period. [UTC s]
+        carry: Of the rows before; None: each row is rounded for itself, half-even.
+        shares: Of this span.
+    """
     own = shares.known(point)
     if own is None:
         parts = _parts(point, found, channels, span)

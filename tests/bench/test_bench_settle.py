@@ -25,6 +25,7 @@ from tests.bench.pairs import reached, show
 from tests.bench.releasing import cost
 from tests.bench.site import NAMES, body
 from tests.collector.conftest import Centre
+from tests.results import results
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(0 if "WATTSEAL_AUDIT_DAYS" in os.environ else 180)]
 DAY, QUARTER, SLOTS = 86_400, 900, 96
@@ -68,7 +69,7 @@ def test_a_day_of_many_channels_is_released_quickly() -> None:
 
 def _released(points: list[PointVersion], made: dict[str, dict[int, rows.Channel]], signer: Signer) -> int:
     written, behind = Written(), [EVIDENCE] * SLOTS
-    for result in rows.results(points, [one.id for one in points], made, range(START, START + DAY)):
+    for result in results(points, [one.id for one in points], made, range(START, START + DAY)):
         written.add(result.told(behind, {}, {}))
     written.packed()
     envelope.seal(f"{written.root}{written.sha256}", envelope.RELEASE, signer)

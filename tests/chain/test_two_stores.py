@@ -12,7 +12,6 @@ from collector.intake.log import Log
 from collector.settle import folder, release
 from collector.settle.release import Made, Request
 from collector.settle.rounding import Carry
-from collector.settle.rows import results
 from collector.settle.sources import channels, channels_of, numbers
 from collector.store.engine import Store, open_store
 from collector.store.migrate import migrate
@@ -24,6 +23,7 @@ from shared.release import instant
 from shared.verify import Ring
 from shared.verify_release import release as verify
 from tests.fakes import LittleAgent, ManualClock, reads
+from tests.results import results
 
 T0 = 1_772_460_000
 DAY = (T0, T0 + 7200)

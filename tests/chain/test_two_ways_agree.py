@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.settle.rounding import Carry
-from collector.settle.rows import Channel, results
+from collector.settle.rows import Channel
 from collector.vee.series import HAS_VALUE
 from shared import losses, share
 from shared.evidence import Evidence, Version
@@ -18,6 +18,7 @@ from shared.quantity import INT64_MAX, INT64_MIN
 from shared.redone import Redo
 from shared.rounding import CARRY_DAY, CARRY_MONTH, HALF_AWAY, HALF_EVEN
 from shared.status import Flags, Status
+from tests.results import results
 
 T0 = 1_774_965_600  # 2026-03-31T14:00:00Z
 SPAN = range(T0, T0 + 3600)

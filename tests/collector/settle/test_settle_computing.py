@@ -12,7 +12,6 @@ from collector.settle.changes import Changes, compare
 from collector.settle.computing import Basis, Computing
 from collector.settle.gate import Short
 from collector.settle.rounding import Carry
-from collector.settle.rows import results
 from collector.settle.told import Told
 from collector.settle.written import Kept, Written, whole
 from collector.store.engine import Store
@@ -25,6 +24,7 @@ from tests.collector.conftest import Centre
 from tests.collector.settle.formats.handing import row
 from tests.collector.settle.test_settle_release import HOUR, Office
 from tests.collector.vee.test_vee_run import NAME, T0
+from tests.results import results
 
 HALF, STOP = T0 + HOUR // 2, T0 + HOUR
 IMPORT = "energy_active_import"

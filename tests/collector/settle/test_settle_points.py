@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.settle import carry_round, evaluate
-from collector.settle.evaluation import Term, evaluate_point, evaluation_order
+from collector.settle.evaluation import Made, Term, evaluation_order
 from collector.settle.points import load
 from shared.errors import ConfigError
 from shared.formula import evaluate as evaluate_one
@@ -158,7 +158,8 @@ def test_netting_is_per_interval_before_any_sum() -> None:
     """Example E27: the day's net import is 5 and its net export 5, not zero and zero."""
     terms = {"into": term([15, 10]), "out": term([10, 15])}
     net = PointVersion("net", 0, "grid", "into - out", 900, "energy_active_net", ())
-    parts = [evaluate_point(replace(net, part=part), terms).values.tolist() for part in ("positive", "negative")]
+    points = [replace(net, part=part) for part in ("positive", "negative")]
+    parts = [Made.of(point, terms).evaluated(point).values.tolist() for point in points]
     assert parts == [[5, 0], [0, 5]]
 
 

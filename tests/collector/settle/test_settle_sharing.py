@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.settle.evaluation import Made, Term, evaluate_point
+from collector.settle.evaluation import Made, Term
 from collector.settle.rows import Channel, Shares, result
 from collector.settle.sharing import shared_out
 from shared.master import PointVersion
@@ -94,7 +94,7 @@ def test_a_party_gets_alone_what_it_gets_with_the_others() -> None:
             ("dc1/b.energy_active_import", [4, 30]),
         )
     }  # fmt: skip
-    found = evaluate_point(_point("b"), terms)
+    found = Made.of(_point("b"), terms).evaluated(_point("b"))
     assert [found.value(at) for at in range(2)] == [4, None]
     assert Made.of(_point("a"), terms).evaluated(_point("b")).exact() == found.exact()
     assert found.partial.tolist() == [False, True]
