@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from collector.settle.rows import Older
 from collector.settle.told import Key, Told
 from shared.release import Row, instant
+
+#: What is the same in a row that has not changed.
+_shown = attrgetter("point", "quantity", "start", "value", "status", "qualities", "method", "flags")
 
 
 class Changes:
@@ -37,8 +40,9 @@ class Changes:
         if self._older is None:
             return
         was, now = [*self._was.values()], [row for told in found for row in told.rows()]
-        self.delta += compare(was, now)
-        self._alike = self._alike and [*map(_shown, was)] == [*map(_shown, now)]
+        if [*map(_shown, was)] != [*map(_shown, now)]:
+            self._alike = False
+            self.delta += compare(was, now)
 
     @property
     def none(self) -> bool:
@@ -69,7 +73,3 @@ def delta(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 def _key(row: Row) -> Key:
     return row.point, row.quantity, row.start
-
-
-def _shown(row: Row) -> tuple[object, ...]:
-    return *_key(row), row.value, row.status, row.qualities, row.method, row.flags
