@@ -40,18 +40,22 @@ def release(folder: Path, ring: Ring) -> Report:
         f"release {manifest['release_id']} is signed by the collector, and its {rows.count} rows are those it signed",
         f"it names position {manifest['position']} of the log and the root that the log had there",
     ]
-    others = {path.name for path in folder.iterdir()} - {*FILES, f"{manifest['release_id']}.jsonl", "evidence"}
+    _add_evidence(report, folder, manifest, rows.kept, ring)
+    others = {path.name for path in folder.iterdir()} - {"evidence", *(path.name for path in files.values())}
     report.unproved += [f"what stands in {', '.join(sorted(others))}: nobody looked at it"] * bool(others)
-    if (folder / _EVIDENCE).exists():
-        try:
-            _with_evidence(report, folder, manifest, rows.kept, ring)
-        except (TrustError, ConfigError, OSError, ValueError, OverflowError) as error:
-            report.failures.append(f"evidence/: {error}")
-    else:
-        report.unproved.append("that the rows follow from signed reads: this folder has no evidence/")
     if manifest["consistency"] is None:
         report.unproved.append("that the log continues that of an earlier release: this is the party's first")
     return report
+
+
+def _add_evidence(report: Report, folder: Path, manifest: dict[str, object], rows: list[Row], ring: Ring) -> None:
+    if not (folder / _EVIDENCE).exists():
+        report.unproved.append("that the rows follow from signed reads: this folder has no evidence/")
+        return
+    try:
+        _with_evidence(report, folder, manifest, rows, ring)
+    except (TrustError, ConfigError, OSError, ValueError, OverflowError) as error:
+        report.failures.append(f"evidence/: {error}")
 
 
 def _opened(folder: Path, ring: Ring) -> tuple[dict[str, object], dict[str, Path]]:

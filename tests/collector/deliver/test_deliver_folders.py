@@ -88,6 +88,9 @@ def test_what_was_handed_over_is_verified_as_it_lies_there(desk: Desk, tmp_path:
     assert report.good, report.failures
     assert f"release {made.id} is signed by the collector, and its 2 rows are those it signed" in report.proved
     assert f"what stands in {made.id}.csv: nobody looked at it" in report.unproved
+    folder = desk.write(made, tmp_path / "out")
+    (folder / f"{made.id}.jsonl").write_bytes(b"")  # rows.jsonl is looked at there, and this is not
+    assert f"what stands in {made.id}.jsonl: nobody looked at it" in desk.verified(folder).unproved
     rows = place / f"{made.id}.jsonl"
     rows.write_bytes(made.rows.replace(b'"value":', b'"value":1', 1))
     assert desk.verified(place).failures == ["rows.jsonl is not the file of the manifest"]
