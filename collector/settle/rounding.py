@@ -55,7 +55,7 @@ class Carry:
         """Return a point's rows, rounded; they follow those that were given before. [UTC s]"""
         rule, count = by(point.rounding, self._otherwise, point.quantity), len(evaluated.values)
         whole = evaluated.denominator == rule.place == 1 and point.id not in self._left
-        if not count or whole or rule.name == HALF_EVEN:
+        if not count or (whole and not _lowest(evaluated)) or rule.name == HALF_EVEN:
             return evaluated  # nothing to round, nothing left from before; or rounded already
         periods = self._periods(rule, point, start, count)
         entry, period, left = self._left.get(point.id, (point, -1, Fraction(0)))
@@ -79,6 +79,11 @@ class Carry:
             return starts  # each row for itself
         days: Ints = (starts + offsets(self._timezone, start, point.length, count)) // DAY
         return days if rule.name == CARRY_DAY else days.astype("M8[D]").astype("M8[M]").astype(np.int64)
+
+
+def _lowest(evaluated: Evaluated) -> bool:
+    """Return whether a value is the one that no rule gives: it has no opposite in 64 bits (`shared.rounding`)."""
+    return int(evaluated.values.min()) < -INT64_MAX
 
 
 def _runs(periods: Ints) -> Iterator[slice]:

@@ -147,6 +147,28 @@ def test_a_release_of_several_rules_is_replayed(office: Office) -> None:
         assert differences(connection, office.centre.log, release.fetch(connection, made.id)) == []
 
 
+def test_a_rule_stated_back_in_time_corrects_what_was_released_by_another(office: Office, tmp_path: Path) -> None:
+    total = PointVersion("total", 0, "generation", "part + part", 300, "energy_active_export", ())
+    office.points(PART, total)
+    office.send(0, [100, 110, 125, 140])
+    old = office.make(kind="final")
+    office.points(replace(PART, rounding="half-away/1 Wh"), total)
+    with office.centre.store.read() as connection:
+        changed = release.changed_now(connection, office.centre.log, old)
+    made = office.make(kind="final")
+    assert (made.kind, release.manifest_of(made)["supersedes"]) == ("correction", old.id)
+    assert release.manifest_of(made)["delta"] == changed
+    assert [(one["point"], one["old"], one["new"]) for one in changed] == [
+        ("part", 4003, 4000), ("part", 6005, 6000), ("part", 6004, 6000),
+        ("total", 8006, 8000), ("total", 12_010, 12_000), ("total", 12_008, 12_000),
+    ]  # fmt: skip
+    assert (named(old), named(made)) == ("carry-day/1", "carry-day/1, half-away/1 Wh")
+    for one in (old, made):
+        assert office.verified(office.write(one, tmp_path)).failures == []
+        with office.centre.store.read() as connection:
+            assert differences(connection, office.centre.log, one) == []
+
+
 def test_the_file_states_a_rule_and_a_diff_shows_it(tmp_path: Path) -> None:
     path = tmp_path / "points.toml"
     path.write_text(FILE.format(rounding=""))

@@ -4,6 +4,7 @@ from dataclasses import fields
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from collector.settle.rounding import Carry
 from collector.settle.rows import Channel, Summed, marked, summed, summed_together
 from shared.formula import Formula
 from shared.master import PointVersion
+from shared.quantity import INT64_MIN
+from shared.rounding import carried
 from shared.status import Flags, Status
 
 NOON = 1_772_452_800  # 2026-03-02T12:00:00Z
@@ -67,6 +70,19 @@ def test_a_day_is_rounded_as_by_fractions_wherever_it_is_cut(
         evaluated = carry.rounded(point, NOON + 300 * first, evaluate(point.whole, {name: term}))
         rounded += [evaluated.value(at) for at in range(len(part))]
     assert rounded == carry_round([None if one is None else Fraction(factor) * one for one in values])
+
+
+@pytest.mark.parametrize("rule", ["", "carry-month/1", "half-away/1"])
+def test_the_least_of_64_bits_is_rounded_as_verify_redoes_it(rule: str) -> None:
+    name, values = "dc1/gt1.energy_active_net", [INT64_MIN, 5, INT64_MIN + 1, -7]
+    point = PointVersion("p", 0, "load", name, 300, "energy_active_net", (), rounding=rule)
+    term = Term(values=np.array(values, np.int64), status=np.full(4, Status.VALID, np.uint8))
+    made = Carry("UTC").rounded(point, NOON, evaluate(point.whole, {name: term}))
+    wanted, left = list[int](), Fraction(0)
+    for value in values:
+        whole, left = carried(Fraction(value), Fraction(0) if rule == "half-away/1" else left)
+        wanted.append(whole)
+    assert made.values.tolist() == wanted
 
 
 def test_a_formula_wider_than_its_sum_is_exact() -> None:
