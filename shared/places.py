@@ -7,7 +7,7 @@ A value is replaced by a mark, the document is written out again, and the mark's
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from shared.errors import ConfigError
@@ -16,6 +16,8 @@ Model = TypeVar("Model")
 Path = Sequence[str | int]
 Known = Callable[[Path], Sequence[str]]  # the keys that a table may have, for the nearest name of an unknown one
 _MARK = "\u0001place\u0001"
+#: Complaints that are told at once: who wrote a thousand mistakes made one a thousand times.
+MOST = 20
 _FEW = 8  # names that a sentence holds
 _SCHEMA = "schema"  # every file has it
 _AT_LINE = re.compile(r"at line ([0-9]+),")
@@ -94,6 +96,8 @@ class Document:
     members: Mapping[str, Any]
     #: tomlkit.parse: has `unwrap`, `as_string`; called for complaints only. None: JSON, with pointers for places.
     parse: Callable[[str], Any] | None
+    #: The parsed text, once it was asked for: of a large one that takes seconds.
+    _copies: list[Any] = field(default_factory=list, repr=False, compare=False)
 
     def place(self, path: Path, *, key: bool = False) -> str:
         """Return `file:line:column` of a value, or of its key, or of the nearest table that is there."""
@@ -108,8 +112,8 @@ class Document:
 
     def _offset(self, path: Path, *, key: bool) -> int | None:
         """Return where a value begins, or the line of its key or header; None if it is not in the file."""
-        copy = self.parse(self.source) if self.parse is not None else None
-        if copy is None or copy.as_string() != self.source:
+        copy = self._copy()
+        if copy is None:
             return None
         try:
             parent = copy
@@ -124,7 +128,17 @@ class Document:
         except (KeyError, IndexError, TypeError):
             return None
         found = copy.as_string().find('"\\u0001place\\u0001"')
+        parent[path[-1]] = item
         return self._first_on_line(found) if key and found >= 0 else (found if found >= 0 else None)
+
+    def _copy(self) -> Any:  # noqa: ANN401 - a document of the caller's parser
+        """Return the parsed text, as long as it gives the text again: what was marked before is as it was."""
+        if self.parse is None:
+            return None
+        if not self._copies or self._copies[0].as_string() != self.source:
+            self._copies[:] = [self.parse(self.source)]
+        copy = self._copies[0]
+        return copy if copy.as_string() == self.source else None
 
     def _header(self, table: Any) -> int | None:  # noqa: ANN401 - a table of the caller's parser
         """Return where the `[header]` above a table's first plain key begins."""
@@ -166,7 +180,8 @@ class Document:
 
     def complaints(self, errors: Sequence[Mapping[str, Any]], known: Known) -> list[str]:
         """Return one sentence for each error of a model check."""
-        return [self._complaint(error, known) for error in errors]
+        told = [self._complaint(error, known) for error in errors[:MOST]]
+        return told + [f"{self.name}: {len(errors) - MOST} more are not told"] * (len(errors) > MOST)
 
     def _complaint(self, error: Mapping[str, Any], known: Known) -> str:
         path = [step for step in error["loc"] if not str(step).startswith("function-")]

@@ -104,7 +104,11 @@ def of_json(text: str) -> list[PointVersion]:
 def _read(document: Document, validate: Callable[[Any], PointsFile]) -> list[PointVersion]:
     file = document.checked(validate, keys_in(PointsFile, point=PointEntry, allocation=AllocationEntry))
     complaints: list[str] = []
-    made = [_version(document, at, entry, complaints) for at, entry in enumerate(file.point)]
+    made = [
+        _version(document, at, entry, complaints)
+        for at, entry in enumerate(file.point)
+        if len(complaints) < places.MOST
+    ]
     owners = {entry.id: "a [[point]]" for entry in file.point}
     for at, one in enumerate(file.allocation):
         try:

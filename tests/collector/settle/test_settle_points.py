@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from collector.settle import carry_round, evaluate
 from collector.settle.evaluation import Made, Term, evaluation_order
-from collector.settle.points import load
+from collector.settle.points import load, of_toml
 from shared.errors import ConfigError
 from shared.formula import evaluate as evaluate_one
 from shared.formula import parse
@@ -176,3 +176,19 @@ def test_what_is_carried_turns_no_sign(halves: list[int]) -> None:
     assert all(one is not None and one >= 0 for one in rounded)
     assert all(one == 0 for one, half in zip(rounded, halves, strict=True) if half == 0)
     assert abs(sum(one or 0 for one in rounded) - Fraction(sum(halves), 2)) <= Fraction(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line"),
+    [('role   = "grid"  # g', 'role   = "grit"  # g', 5), ('formula = "a"', 'formula = "a +"', 6)],
+)
+def test_of_many_mistakes_the_first_are_told_each_at_its_line(right: str, wrong: str, line: int) -> None:
+    """And the text is parsed once for all of them: of a large one that takes seconds."""
+    entry = '[[point]]\n# one\nid = "p{at}"\nrole   = "grid"  # g\nformula = "a"\nfrom = 2026-01-01T00:00:00Z\n\n'
+    text = "schema = 1\n" + "".join(entry.replace("{at}", str(at)) for at in range(30)).replace(right, wrong)
+    with pytest.raises(ConfigError) as raised:
+        of_toml(text)
+    told = str(raised.value).splitlines()
+    places = [int(one.split(":")[1]) for one in told[:20]]
+    assert places == [line + 7 * at for at in range(20)]
+    assert told[20:] in ([], ["points.toml: 10 more are not told"])
