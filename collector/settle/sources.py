@@ -15,9 +15,12 @@ from collector.series import versions as series
 from collector.settle.rows import Channel, marked, needed
 from collector.store.schema import blob, finding
 from shared import master, strictjson, veil
+from shared.errors import ConfigError
 from shared.master import PointVersion, cuts, in_force
 from shared.release import instant
 
+#: Points that a record commits to apart: 32 bytes of each, in hex and base64, and its head fit into an envelope.
+MOST = 2900
 #: Of what a record shows of points; in base64 and with its head it fits into an envelope. [bytes]
 _OPENLY = 160_000
 
@@ -58,12 +61,30 @@ def openings(connection: Connection, body: dict[str, Any]) -> list[bytes]:
     return bytes(connection.execute(query).scalar_one()).splitlines()
 
 
+def check(wanted: Sequence[PointVersion]) -> None:
+    """Accept points that one record holds.
+
+    Raises:
+        ConfigError: they are too many.
+    """
+    ids = len({one.id for one in wanted})
+    if ids > MOST and (any(one.parties for one in wanted) or len(strictjson.dumps(master.body(wanted))) > _OPENLY):
+        raise ConfigError(
+            f"{ids} points are more than one signed record commits to, which is {MOST}; leave out those that nothing"
+            " is released of, or keep the points of some sites in another collector"
+        )
+
+
 def record(connection: Connection, log: Log, wanted: Sequence[PointVersion], *, by: str, now: int) -> int:
     """Return the position of the signed record that puts points into force.
 
     Where a point is not for everybody, the record commits to each apart (`shared.veil`), so that evidence for one
     party shows nothing of the others; likewise where all of them are more than one envelope holds.
+
+    Raises:
+        ConfigError: as `check`.
     """
+    check(wanted)
     body = master.body(wanted)
     if not any(one.parties for one in wanted) and len(strictjson.dumps(body)) <= _OPENLY:
         return log.record(connection, "points", body, by=by, now=now)

@@ -104,6 +104,7 @@ def put(office: Office, request: Request, holder: PointsWriter, text: Text, *, d
     if kind not in _READERS:
         raise HTTPException(415, f"points are written as {' or '.join(_READERS)}")
     wanted = _READERS[kind](text)
+    sources.check(wanted)
     with office.store.read() as connection:
         standing = sources.points(connection, office.log.size(connection))
     lines, position = file.diff(standing.versions, wanted), standing.position

@@ -1,5 +1,6 @@
 """Points by API: the same truth as points.toml, written by who has a key, over nothing that was not looked at."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -200,3 +201,16 @@ def test_a_written_file_says_what_the_points_were_made_of() -> None:
     assert '[[allocation]]\nid = "solar"\nfrom = 2026-01-01T00:00:00Z' in again
     assert "quantity" not in again.partition("[[allocation]]")[0]
     assert of_toml(again) == of_toml(FILE)
+
+
+def test_more_points_than_a_record_holds_are_refused_before_they_are_put(bureau: Bureau) -> None:
+    writer, size = bureau.key("anna", "points:write") | {"Content-Type": "application/json"}, bureau.size()
+    entry = BODY["point"][0]  # type: ignore[index] # a list
+    for count, status in ((sources.MOST + 1, 422), (sources.MOST, 200)):
+        text = json.dumps(
+            {"schema": 1, "point": [entry | {"id": f"p{at}", "parties": ["acme"]} for at in range(count)]}
+        )
+        assert put(bureau, text, query="?dry_run=true", **writer)[0] == status
+        told, said = put(bureau, text, If_Match='"points-none"', **writer)
+        assert (told, "more than one signed record" in str(said.get("detail"))) == (status, status == 422)
+    assert bureau.size() == size + 1
