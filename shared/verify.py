@@ -94,6 +94,8 @@ class Reader:
     def _record(self, text: str) -> None:
         found = record.believe(text, self.ring.collectors)
         self.records += 1
+        if found.kind == "release" and "withdrawn" in found.body:
+            self.report.proved.append(f"the collector has withdrawn release {found.body['release_id']}")
         if found.kind == "enrolment":
             self.enrolments[envelope.digest(text)] = record.enrolment(found)
 

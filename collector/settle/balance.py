@@ -43,7 +43,8 @@ def figures(connection: Connection, made: Made, file: BalanceFile) -> list[Figur
     """Return the totals of a release.
 
     Raises:
-        ConfigError: a point of the file is not in the release, is no active energy, or rows are not the same.
+        ConfigError: the file names no point, or one that is not in the release or is no active energy, or rows are not
+            the same.
     """
     rows = _values(made.each(), file.balance)
     known = spread(connection, made, list(rows), file.accuracies)
@@ -55,6 +56,8 @@ Values = dict[str, list[int | None]]
 
 def _values(rows: Iterable[Row], sides: Sides) -> Values:
     named = [point for side in _SIGNS for point in getattr(sides, side)]
+    if not named:
+        raise ConfigError("[balance]: it names no point; name those of the release, as config/balance.toml shows")
     twice = sorted({point for point in named if named.count(point) > 1})
     own: dict[str, list[Row]] = {point: [] for point in named}
     points = set[str]()

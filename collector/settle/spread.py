@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from collector.settle import sources
-from collector.settle.plainly import amount
+from collector.settle.plainly import amount, named
 from collector.settle.release import Made
 from collector.settle.rows import Channel
 from collector.settle.uncertainty import Accuracy, Off, errors, together
@@ -132,8 +132,9 @@ def good_enough(off: Off | None, value: int, percent: str) -> bool | None:
 
 
 def told(off: Off | None, unit: str, *, grade: bool | None) -> str:
-    """Return how far a figure may be off, for a person; in the unit of `plainly.amount`."""
+    """Return how far a figure may be off, for a person."""
     if off is None:
         return "  uncertainty not known"
-    by = f"  ± {amount(off.rss, unit)} (worst {amount(off.most, unit)})"
+    rss, most = (f"{amount(one, unit)} {named(unit)}" for one in (off.rss, off.most))
+    by = f"  ± {rss} (worst {most})"
     return by + ("  not revenue grade" if grade is False else "")

@@ -11,6 +11,7 @@ import pytest
 from collector.config import Target
 from collector.deliver.drop import Drop
 from collector.deliver.sftp import Sftp
+from shared.verify import Ring, export
 from tests.collector.deliver.conftest import Desk
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -100,6 +101,18 @@ def test_what_was_handed_over_is_verified_as_it_lies_there(desk: Desk, tmp_path:
     (place / "rows.jsonl").unlink()
     rows.unlink()
     assert "one handed over has manifest.jws and RELEASE.jsonl" in desk.verified(place).failures[0]
+
+
+def test_a_withdrawal_that_was_handed_over_is_verified(desk: Desk, tmp_path: Path) -> None:
+    made = desk.released()
+    carrying = desk.deliveries(Target(id="drop", kind="folder", dir=str(tmp_path)), by={"folder": Drop()})
+    desk.withdraw(made)
+    assert carrying.round() == 2
+    text = (tmp_path / f"{made.id}.withdrawn" / "withdrawn.jws").read_text()
+    signer = desk.centre.signer.verifier
+    report = export("withdrawn.jws", [text], Ring({}, {signer.kid: signer}))
+    assert (report.failures, report.proved) == ([], [f"the collector has withdrawn release {made.id}"])
+    assert not export("withdrawn.jws", [text], Ring({}, {})).proved
 
 
 def test_a_folder_that_cannot_be_written_is_tried_again(desk: Desk, tmp_path: Path) -> None:

@@ -136,3 +136,14 @@ def test_a_point_that_is_not_there_is_told(store: Store, tmp_path: Path) -> None
     made = office.make(300)
     with office.centre.store.read() as connection, pytest.raises(ConfigError, match="the release has no point 'gt'"):
         balance.figures(connection, made, balance_file.load(path))
+
+
+def test_a_balance_of_nothing_is_no_balance_of_zeros(store: Store, tmp_path: Path) -> None:
+    office = Office(Centre(store))
+    office.points(PointVersion("drawn", 0, "grid", IN, 300, "energy_active_import", ()))
+    office.send(0, [0, 5], quantity="energy_active_import")
+    path = tmp_path / "balance.toml"
+    path.write_text("schema = 1\n[balance]\n", encoding="utf-8")
+    made = office.make(300)
+    with office.centre.store.read() as connection, pytest.raises(ConfigError, match="it names no point"):
+        balance.figures(connection, made, balance_file.load(path))

@@ -107,7 +107,8 @@ def test_what_a_contract_bills_by_says_how_far_it_may_be_off_when_asked(desk: De
 
     assert billed().out == "energy                   72 kWh\nmax_block:1800           3 kW\n"
     assert billed("--accuracy", str(tmp_path / "balance.toml")).out == (
-        "energy                   72 kWh  ± 0.36 (worst 0.36)\nmax_block:1800           3 kW  ± 0.015 (worst 0.015)\n"
+        "energy                   72 kWh  ± 0.36 kWh (worst 0.36 kWh)\n"
+        "max_block:1800           3 kW  ± 0.015 kW (worst 0.015 kW)\n"
     )
     told = billed("--accuracy", str(tmp_path / "balance.toml"), "--json").json["determinants"]
     assert isinstance(told, dict)
