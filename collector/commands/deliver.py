@@ -105,6 +105,7 @@ def retry(file: Path, target: str, release_id: str | None, *, as_json: bool) -> 
     from collector.deliver.outbox import retry as again
 
     with parts(file) as found, found.store.write() as connection:
+        _known(found.config, target, file)
         count = again(connection, found.log, target, release_id, found.clock.wall())
     say({"target": target, "retried": count}, f"{target}: {count} will be tried again", as_json=as_json)
 

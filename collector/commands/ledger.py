@@ -25,7 +25,9 @@ def check(file: Path, *, as_json: bool) -> None:
         report = audit(connection, found.log, found.signer.verifier)
     say(
         {"good": not report.failures, "size": report.size, "root": report.root, "failures": report.failures},
-        "\n".join([*report.failures, f"{report.size} entries, root {report.root}"]),
+        "\n".join(
+            [*report.failures, f"{'' if report.failures else 'good: '}{report.size} entries, root {report.root}"]
+        ),
         as_json=as_json,
     )
     sys.exit(1 if report.failures else 0)

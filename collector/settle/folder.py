@@ -42,7 +42,9 @@ def write(made: Made, out: Path) -> Path:
         fresh.chmod(0o755)
         fresh.rename(target)
     except OSError as error:
-        raise StoreError(f"{target}: {error.strerror}") from error
+        raise StoreError(
+            f"{target}: {error.strerror}; release {made.id} itself is kept: ask again with a folder that can be written"
+        ) from error
     return target
 
 

@@ -61,6 +61,12 @@ def test_the_list_says_why_and_what_no_target_will_ever_get(file: Path) -> None:
     assert lines["old"].endswith("waiting (0 attempts), and stays here: no [[target]] has that id any more")
 
 
+def test_a_mistyped_target_is_told_which_there_are(file: Path) -> None:
+    error = say("retry", file, "aemoo").exception
+    assert isinstance(error, ConfigError)
+    assert "no target 'aemoo'" in str(error)
+
+
 def test_tokens_of_a_target_that_left_the_file_can_be_taken_back(file: Path) -> None:
     assert say("token", file, "drop").stdout.startswith("drop.")
     file.write_text((HEAD + AEMO).format(file.parent))

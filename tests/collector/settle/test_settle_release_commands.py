@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from collector.cli import collector
 from collector.store.engine import open_store
 from shared import keys
+from shared.errors import StoreError
 from shared.release import instant
 from tests.collector.conftest import Centre
 from tests.collector.settle.test_settle_release import GT1, Office
@@ -77,3 +78,12 @@ def test_the_list_says_what_a_correction_supersedes(file: Path, tmp_path: Path) 
     assert run("list", file, code=0).splitlines() == [
         f"central-1-000002  correction  {span}  supersedes central-1-000001", f"central-1-000001  final       {span}",
     ]  # fmt: skip
+
+
+def test_a_release_whose_folder_cannot_be_written_is_kept_and_written_elsewhere(file: Path, tmp_path: Path) -> None:
+    whole = ("--from", instant(T0), "--to", instant(T0 + 900), "--kind", "final")
+    (tmp_path / "out").write_text("no folder")
+    done = CliRunner().invoke(collector, ["release", "make", str(file), *whole, "--out", str(tmp_path / "out" / "in")])
+    assert isinstance(done.exception, StoreError)
+    assert "release central-1-000002 itself is kept: ask again" in str(done.exception)
+    assert run("make", file, *whole, "--out", tmp_path / "other", code=0) == f"{tmp_path}/other/central-1-000002\n"
