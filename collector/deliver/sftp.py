@@ -31,7 +31,7 @@ class Sftp:
         """
         try:
             return self._calls.run(_carried(target, parcel), self._within(parcel))
-        except (asyncssh.KeyImportError, FileNotFoundError, PermissionError) as error:
+        except (ValueError, FileNotFoundError, PermissionError) as error:  # keys that are none, too, and known hosts
             raise ConfigError(f"target {target.id}: key_file or known_hosts_file: {error}") from error
         except asyncssh.HostKeyNotVerifiable as error:
             raise NotTaken(
