@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from collector.config import Collector, Target
 from collector.deliver import outbox
 from collector.deliver.calls import Stopping
-from collector.deliver.carrier import Carrier, NotTaken
+from collector.deliver.carrier import Carrier, NotTaken, patience
 from collector.deliver.drop import Drop
-from collector.deliver.outbox import Waiting
+from collector.deliver.outbox import US, Waiting
 from collector.deliver.parcel import Parcel, pack
 from collector.deliver.webhook import Webhook
 from collector.intake.log import Log
@@ -89,9 +89,19 @@ class Deliveries:
             packed = self._packed(connection, target, one)
         if isinstance(packed, ConfigError):
             return self._given_up(target, one, f"{packed}")
+        return self._handed_over(target, one, packed)
+
+    def _handed_over(self, target: Target, one: Waiting, packed: Parcel) -> bool:
+        """Return whether a parcel was taken; while it is on its way no other program sends it."""
+        until = self._clock.wall() + int(patience(packed) * US)
+        with self._store.write() as connection:
+            if not outbox.claim(connection, target, one, until):
+                return False  # another program hands it over
         try:
             said = self._carriers[target.kind].carry(target, packed, self._clock.wall())
         except Stopping:
+            with self._store.write() as connection:
+                outbox.let_go(connection, target, one, until, self._clock.wall())
             return False
         except NotTaken as error:
             return self._given_up(target, one, f"{error}") if error.for_good else self._failed(target, one, error)

@@ -2,15 +2,15 @@
 
 Rules of this file: parcels of one target go in the order of the log, the next when the one before has arrived or was
 given up; a time to wait is doubled and more with each attempt, as Standard Webhooks recommends; what was given up is a
-finding until it arrives or a person lets it be tried again. Two programs may hand over at once: what has arrived has
-arrived. A clock that was ahead and is right again leaves nothing waiting for what it said.
+finding until it arrives or a person lets it be tried again. Two programs may hand over at once, each parcel by one of
+them; what has arrived has arrived. A clock that was ahead and is right again leaves nothing waiting for what it said.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zlib import crc32
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from collector.config import Target
@@ -76,6 +76,29 @@ def first(connection: Connection, target: Target) -> Waiting | None:
     )  # fmt: skip
     row = connection.execute(query).one_or_none()
     return None if row is None else Waiting(Happening(*row[:8]), row.attempts, row.next_at, row.first_at)
+
+
+def claim(connection: Connection, target: Target, one: Waiting, until: int) -> bool:
+    """Keep a parcel from every other program while it is handed over; return whether none has it already. [UTC us]
+
+    A program that dies meanwhile leaves it due again at `until`.
+    """
+    done = connection.execute(update(delivery).where(*_seen(target, one)).values(next_at=until))
+    return bool(done.rowcount)
+
+
+def let_go(connection: Connection, target: Target, one: Waiting, until: int, now: int) -> None:
+    """Let a parcel be due again that was claimed until then, and was not handed over. [UTC us]"""
+    claimed = replace(one, next_at=until)
+    connection.execute(update(delivery).where(*_seen(target, claimed)).values(next_at=min(one.next_at, now)))
+
+
+def _seen(target: Target, one: Waiting) -> tuple[ColumnElement[bool], ...]:
+    """Return what names a parcel as long as nobody has touched it since it was looked at."""
+    return (
+        delivery.c.target == target.id, delivery.c.position == one.happening.position,
+        delivery.c.state == "waiting", delivery.c.next_at == one.next_at,
+    )  # fmt: skip
 
 
 def arrived(connection: Connection, log: Log, target: Target, one: Waiting, said: str, now: int) -> None:

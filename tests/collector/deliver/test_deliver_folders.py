@@ -2,14 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncssh
 import pytest
 
 from collector.config import Target
+from collector.deliver.calls import Stopping
+from collector.deliver.carrier import NotTaken
 from collector.deliver.drop import Drop
+from collector.deliver.parcel import Parcel
 from collector.deliver.sftp import Sftp
 from shared.verify import Ring, export
 from tests.collector.deliver.conftest import Desk
@@ -146,3 +149,48 @@ def test_another_machine_at_that_address_gets_nothing(desk: Desk, host: SftpHost
     assert desk.deliveries(remote, by={"sftp": Sftp()}).round() == 0
     assert desk.states() == [(made.id, "waiting")]
     assert list(host.folder.iterdir()) == []
+
+
+class Beside(Drop):
+    """Another program has its turn while this one hands over; `ends` says how that goes on."""
+
+    def __init__(self, other: Callable[[], int], ends: type[Exception] | None = None) -> None:
+        self.other, self.ends, self.taken = other, ends, list[int]()
+
+    def carry(self, target: Target, parcel: Parcel, now: int) -> str:
+        self.taken.append(self.other())
+        if self.ends is not None:
+            raise self.ends("in the middle of it")
+        return super().carry(target, parcel, now)
+
+
+def test_of_two_programs_one_hands_a_parcel_over(desk: Desk, tmp_path: Path) -> None:
+    """Else two would write into one folder elsewhere, and one rename what the other has only begun."""
+    desk.released()
+    target = Target(id="drop", kind="folder", dir=str(tmp_path / "drop"))
+    other = desk.deliveries(target, by={"folder": Drop()})
+    ours = Beside(lambda: other.turn(target))
+    assert desk.deliveries(target, by={"folder": ours}).turn(target) == 1
+    assert ours.taken == [0]
+    assert [one for _, one in desk.states()] == ["delivered"]
+
+
+@pytest.mark.parametrize(("ends", "seconds"), [(Stopping, 0), (NotTaken, 6)])
+def test_what_a_program_did_not_hand_over_is_due_for_the_other(
+    desk: Desk, tmp_path: Path, ends: type[Exception], seconds: int
+) -> None:
+    desk.released()
+    target = Target(id="drop", kind="folder", dir=str(tmp_path / "drop"))
+    other = desk.deliveries(target, by={"folder": Drop()})
+    assert desk.deliveries(target, by={"folder": Beside(lambda: 0, ends)}).turn(target) == 0
+    desk.centre.clock.advance(seconds)
+    assert other.turn(target) == 1
+
+
+def test_a_file_of_known_hosts_that_is_none_is_told_and_tried_again(desk: Desk, remote: Target, tmp_path: Path) -> None:
+    made = desk.released()
+    (tmp_path / "known_hosts").write_text("@unknown-marker x y z\n[[[ ssh-ed25519\n")
+    carrying = desk.deliveries(remote, by={"sftp": Sftp()})
+    assert carrying.round() == 0
+    assert desk.states() == [(made.id, "waiting")]
+    assert "known_hosts_file" in carrying.refused[0][2]
