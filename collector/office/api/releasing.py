@@ -11,7 +11,7 @@ from collector.office.auth import Releaser, hold
 from collector.office.parts import Office
 from collector.office.terms import NAME, instant_of
 from collector.settle.making import made
-from collector.settle.release import Request, withdraw
+from collector.settle.release import Request, manifest_of, withdraw
 from shared.errors import ConfigError
 
 router = APIRouter(prefix="/releases", tags=["releases"])
@@ -36,6 +36,7 @@ class Released(Answer):
     kind: Kind
     number: int
     position: Whole
+    supersedes: str | None  # row by row in the manifest, under `delta`
 
 
 class Why(BaseModel):
@@ -60,7 +61,13 @@ def make(office: Office, _holder: Releaser, wanted: Wanted, response: Response) 
     found = made(office.store, office.log, office.clock, office.signer, office.config, asked)
     response.headers["Location"] = f"/v1/releases/{found.id}"
     return Released.model_validate(
-        {"release_id": found.id, "kind": found.kind, "number": found.number, "position": found.position}
+        {
+            "release_id": found.id,
+            "kind": found.kind,
+            "number": found.number,
+            "position": found.position,
+            "supersedes": manifest_of(found)["supersedes"],
+        }
     )
 
 

@@ -52,6 +52,13 @@ def test_a_release_is_made_and_is_the_same_when_asked_again(bureau: Bureau) -> N
     assert len(rows) == 2
 
 
+def test_a_release_says_which_it_supersedes(bureau: Bureau) -> None:
+    who = bureau.key("anna", "releases:make")
+    _, first = post(bureau, "/v1/releases", BEFORE, who)
+    _, second = post(bureau, "/v1/releases", WANTED, who)
+    assert [one["supersedes"] for one in (first, second)] == [None, first["release_id"]]
+
+
 def test_a_release_is_withdrawn_once_with_its_reason(bureau: Bureau) -> None:
     who = bureau.key("anna", "releases:make")
     _, made = post(bureau, "/v1/releases", WANTED, who)
