@@ -1,14 +1,12 @@
 """A folder that another system watches: a parcel is a folder of its own, there whole or not at all."""
 
-import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from collector.config import Target
 from collector.deliver.carrier import NotTaken
 from collector.deliver.parcel import Parcel
-from collector.settle.folder import durable
+from collector.settle.folder import appear
 
 
 class Drop:
@@ -34,16 +32,6 @@ class Drop:
 
 
 def _write(folder: Path, place: Path, parcel: Parcel) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(f".{parcel.key}-*"):  # by an attempt that was cut off
+    for left in folder.glob(f".{parcel.key}-*"):  # by a program that died
         shutil.rmtree(left)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{parcel.key}-", dir=folder))
-    for file in parcel.files:
-        durable(fresh / file.name, [file.content])
-    fresh.chmod(0o755)
-    fresh.rename(place)
-    entry = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(entry)
-    finally:
-        os.close(entry)
+    appear(place, {file.name: [file.content] for file in parcel.files})

@@ -35,17 +35,35 @@ def write(made: Made, out: Path) -> Path:
             raise StoreError(f"{target}: holds other files than release {made.id}; move it away")
         return target
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{made.id}-", dir=out))
-        for name in FILES:
-            durable(fresh / name, _parts(made, name))
-        fresh.chmod(0o755)
-        fresh.rename(target)
+        appear(target, {name: _parts(made, name) for name in FILES})
     except OSError as error:
         raise StoreError(
             f"{target}: {error.strerror}; release {made.id} itself is kept: ask again with a folder that can be written"
         ) from error
     return target
+
+
+def appear(place: Path, files: Mapping[str, Iterable[bytes]]) -> None:
+    """Let a folder be there with all its files, given in pieces; of one that cannot be, nothing is left.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    try:
+        for name, parts in files.items():
+            durable(fresh / name, parts)
+        fresh.chmod(0o755)
+        fresh.rename(place)
+    except BaseException:  # above all of a disk that is full: what is half there would keep it so
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    entry = os.open(place.parent, os.O_RDONLY)
+    try:
+        os.fsync(entry)
+    finally:
+        os.close(entry)
 
 
 def _parts(made: Made, name: str) -> Iterable[bytes]:

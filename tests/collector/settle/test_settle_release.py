@@ -11,7 +11,7 @@ from collector.settle import folder, release, sources
 from collector.settle.release import Made, Request
 from collector.store.engine import Store
 from shared import envelope, keys, master
-from shared.errors import ConfigError, Malformed
+from shared.errors import ConfigError, Malformed, StoreError
 from shared.evidence import Evidence
 from shared.master import PointVersion
 from shared.redone import Redo
@@ -135,6 +135,24 @@ def test_the_same_request_gives_the_same_release_until_something_changes(office:
     first = office.make(kind="final")
     assert office.make(kind="final") == first
     assert release.manifest_of(first)["number"] == 1
+
+
+@pytest.mark.parametrize("hurt", ["rows", "disk"])
+def test_of_a_folder_that_cannot_be_written_nothing_is_left(office: Office, tmp_path: Path, hurt: str) -> None:
+    office.points(GT1)
+    office.send(0, [100, 110, 125, 140])
+    made, out = office.make(), tmp_path / "out"
+    if hurt == "rows":
+        with pytest.raises(StoreError, match="cut"):
+            folder.write(dataclasses.replace(made, packed=made.packed[:-9]), out)
+    else:
+        out.mkdir()
+        (out / made.id).symlink_to(tmp_path / "nowhere")  # what is written finds no place
+        with pytest.raises(StoreError, match="is kept"):
+            folder.write(made, out)
+        (out / made.id).unlink()
+    assert [*out.iterdir()] == []
+    assert folder.write(made, out).is_dir()
 
 
 def test_late_data_after_a_final_make_a_correction_with_the_exact_delta(office: Office, tmp_path: Path) -> None:
