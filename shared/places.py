@@ -20,6 +20,8 @@ _MARK = "\u0001place\u0001"
 MOST = 20
 _FEW = 8  # names that a sentence holds
 _SCHEMA = "schema"  # every file has it
+#: Keys joined by dots: the parser's time grows with the square of their number.
+_DEEP = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){33}""", re.ASCII)
 _AT_LINE = re.compile(r"at line ([0-9]+),")
 #: What the parser names the end of a text.
 _END = r"'\x00'"
@@ -51,6 +53,8 @@ def of_toml(name: str, source: str, parse: Callable[[str], Any]) -> "Document":
     Raises:
         ConfigError: it is not TOML.
     """
+    if _DEEP.search(source):
+        raise ConfigError(f"{name}:1:1: not TOML that anyone writes: keys stand too deep in each other")
     try:
         members = tomllib.loads(source)
     except RecursionError as error:

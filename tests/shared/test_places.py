@@ -39,3 +39,20 @@ def test_a_key_that_stands_twice_in_a_table_is_told_by_its_line(text: str, line:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=rf'^x\.toml:{line}:1: not TOML: Key "[a-z_]+" already exists\. Keep one'):
         config.load(path)
+
+
+@pytest.mark.parametrize("key", ["a", '"a b"', "'a.b'"])
+def test_keys_joined_by_a_hundred_thousand_dots_are_refused_at_once(key: str, tmp_path: Path) -> None:
+    """The parser would take minutes for them; the law is that it is not asked."""
+    path = tmp_path / "x.toml"
+    for text in (
+        " . ".join([key] * 100_000) + " = 1",
+        f"[{'.'.join([key] * 100_000)}]",
+        "x = {" + ".".join([key] * 40),
+    ):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match="keys stand too deep"):
+            config.load(path)
+    path.write_text("[a." + ".".join("b" * 31) + "]\n# 1.2.3 " + "a/b.c + " * 99, encoding="utf-8")
+    with pytest.raises(ConfigError, match="another kind of file"):
+        config.load(path)
