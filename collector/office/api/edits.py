@@ -1,5 +1,6 @@
 """Edits: what people change of intervals, by who has a key; drafted first, signed with reason, approved by another."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Literal
@@ -28,11 +29,12 @@ from shared.quantity import INT64_MAX
 router = APIRouter(prefix="/edits", tags=["edits"])
 Position = Annotated[int, Path(ge=0, le=INT64_MAX, description="of the record of the change")]
 _MOST = 100_000  # intervals of one change
+_TEXT = re.compile(r"-?[0-9]{1,39}")
 
 
 def _whole(value: object) -> object:
     """Return the integer of a text: JSON has such for what no number of it holds exactly."""
-    return int(value) if isinstance(value, str) and value.lstrip("-").isdecimal() and len(value) < 40 else value
+    return int(value) if isinstance(value, str) and _TEXT.fullmatch(value) else value
 
 
 Count = Annotated[int, BeforeValidator(_whole), Field(strict=True)]
