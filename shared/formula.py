@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from math import prod
 
 from shared.errors import ConfigError
 from shared.quantity import quantity
@@ -77,22 +78,21 @@ def _some(product: list[_Token], column: int) -> list[_Token]:
 
 
 def _term(sign: int, product: list[_Token]) -> tuple[Fraction, str]:
-    factor = Fraction(sign)
-    refs: list[str] = []
+    factors, refs = list[str](), list[str]()
     for token in _operands(product):
         if _FACTOR.match(token.text):
-            factor *= _factor(token.text)
+            factors.append(token.text)
         else:
             refs.append(_ref(token))
     if len(refs) != 1:
         what = "no channel or point" if not refs else "two channels or points multiplied"
         raise ConfigError(f"formula column {product[0].column}: {what}; a term is [factor *] channel-or-point")
-    return factor, refs[0]
+    return _factor(sign, *factors), refs[0]
 
 
 @lru_cache(maxsize=1024)  # many channels of a point have the same
-def _factor(text: str) -> Fraction:
-    return Fraction(text)
+def _factor(sign: int, *texts: str) -> Fraction:
+    return prod(map(Fraction, texts), start=Fraction(sign))
 
 
 def _operands(product: list[_Token]) -> list[_Token]:
