@@ -19,6 +19,7 @@ from collector.intake import pki
 from collector.intake.intake import Counters
 from collector.intake.pki import Leaf
 from collector.office.app import door as application
+from collector.office.app import ready
 from collector.parts import Parts
 from shared.errors import ConfigError
 from shared.log import Log
@@ -41,7 +42,7 @@ class Door:
         self._parts, self._config, self._sock = parts, config, sock
         leaf = self._leaf()
         settings = uvicorn.Config(
-            application(parts, counters), log_config=None, access_log=False, timeout_graceful_shutdown=3,
+            ready(application(parts, counters)), log_config=None, access_log=False, timeout_graceful_shutdown=3,
             ssl_certfile=str(leaf.certificate), ssl_keyfile=str(leaf.key),
         )  # fmt: skip
         try:

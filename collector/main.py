@@ -15,7 +15,7 @@ from collector.gateways import LOOK_EVERY, Door, look_after_broker
 from collector.intake.intake import Counters
 from collector.intake.silence import Watch
 from collector.office import access
-from collector.office.app import create
+from collector.office.app import create, ready
 from collector.parts import Parts, opened
 from collector.series import early
 from collector.serve import PARTS, Worker, api, inlet, leave_on_signal, listen, together, without_api
@@ -65,7 +65,7 @@ def serve(config: Collector, clock: Clock, wanted: Sequence[str]) -> None:
         if sock is None:
             asyncio.run(without_api(faults))
         else:
-            asyncio.run(api(create(parts, counters=counters), sock, faults))
+            asyncio.run(api(ready(create(parts, counters=counters)), sock, faults))
         events.info("collector_stopped", collector=config.id)
 
 

@@ -84,6 +84,15 @@ def door(parts: Parts, counters: Counters | None = None) -> FastAPI:
     return app
 
 
+def ready(app: FastAPI) -> FastAPI:
+    """Return an application with its routes made, as FastAPI does at first requests.
+
+    The API and the door have threads of their own and routers in common: where both make them, a request fails.
+    """
+    app.openapi()
+    return app
+
+
 def _bare(parts: Parts, counters: Counters | None, resources: Sequence[ModuleType], openapi_url: str | None) -> FastAPI:
     app = FastAPI(
         title="Wattseal", summary=SUMMARY, version=__version__, openapi_url=openapi_url, docs_url=None,
