@@ -81,10 +81,10 @@ def served(view: Window, refs: Ints) -> Bools:
 
 def named(seen: Frame, view: Window, refs: Ints) -> dict[str, object]:
     """Return the reference days of the first gap by target date."""
-    targets = np.unique(view.target[0, 1:-1])
+    targets = sorted(set(view.target[0, 1:-1].tolist()))
     return {
         seen.layout.date(view.days[0, at]).isoformat(): [
-            seen.layout.date(day).isoformat() for day in refs[0, at] if day >= 0
+            seen.layout.date(day).isoformat() for day in refs[0, at].tolist() if day >= 0
         ]
         for at in targets
     }
