@@ -14,8 +14,8 @@ from sqlalchemy import Connection, bindparam, select
 from collector.series import anchors, provenance, raw
 from collector.series.codec import Bools, Ints
 from collector.series.provenance import Provenance
+from collector.settle.columns import Runs
 from collector.settle.sources import channels_in
-from collector.settle.told import Runs
 from collector.store.prepared import Prepared
 from collector.store.schema import version_segment
 from shared.factor import Correction

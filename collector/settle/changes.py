@@ -6,8 +6,8 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from collector.settle.columns import Columns, Key
 from collector.settle.rows import Older
-from collector.settle.told import Key, Told
 from shared.release import Row, instant
 
 #: What is the same in a row that has not changed.
@@ -35,7 +35,7 @@ class Changes:
             self._next = next(self._older, None)
         return self._was
 
-    def add(self, found: Sequence[Told]) -> None:
+    def add(self, found: Sequence[Columns]) -> None:
         """Take the rows that the point has now which was asked for last."""
         if self._older is None:
             return

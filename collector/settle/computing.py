@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from collector.series import factors, versions
 from collector.settle import sources
 from collector.settle.behind import Behind, Ground
+from collector.settle.columns import Columns
 from collector.settle.rounding import Carry
 from collector.settle.rows import Channel, Older, Result, Shares, needed, result
-from collector.settle.told import Told
 from shared.master import PointVersion, in_force
 
 AT_ONCE = 500_000
@@ -61,7 +61,7 @@ class Computing:
         self._closed = {name: self._closure(name) for name in sorted(basis.wanted)}
         self._last = {inner: name for name, own in self._closed.items() for inner in own}
 
-    def each(self, older: Callable[[str], Older]) -> Iterator[tuple[str, list[Told]]]:
+    def each(self, older: Callable[[str], Older]) -> Iterator[tuple[str, list[Columns]]]:
         """Give each point and its rows, in the order of a release.
 
         Args:
@@ -117,7 +117,7 @@ class Computing:
             )
             part.behind = Behind(ground, part.span, part.force, sources.channels_in(part.force, block))
 
-    def _told(self, part: _Part, name: str, was: Older) -> Iterator[Told]:
+    def _told(self, part: _Part, name: str, was: Older) -> Iterator[Columns]:
         own = [one for one in self._closed[name] if one in part.order and one not in part.found]
         for one in sorted(own, key=part.order.__getitem__):
             part.found[one] = result(

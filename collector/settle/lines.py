@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from collector.settle.told import Runs
+from collector.settle.columns import Runs
 from shared import release
 from shared.release import COLUMNS, Row
 

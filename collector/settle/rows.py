@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.settle.columns import Columns, Key, Runs
 from collector.settle.evaluation import Evaluated, Made, Term, evaluation_order
 from collector.settle.rounding import Carry
-from collector.settle.told import Key, Runs, Told
 from collector.vee import grids
 from collector.vee.series import HAS_VALUE, Codes, Ints
 from shared.master import PointVersion
@@ -154,7 +154,7 @@ class Result:
     evaluated: Evaluated
     summed: Summed  # all that it is made of, as one: its values and statuses are those of the point
 
-    def told(self, evidence: Sequence[Runs], older: Older, names: Mapping[int, str]) -> Told:
+    def told(self, evidence: Sequence[Runs], older: Older, names: Mapping[int, str]) -> Columns:
         """Return the rows, each of a later revision than the older one that it differs from.
 
         Args:
@@ -167,7 +167,7 @@ class Result:
         values = [count if there else None for count, there in zip(counts, known, strict=True)]
         flags = summed.flags | np.where(evaluated.partial, _PARTIAL, 0)
         starts, status = range(self.start, self.start + len(values) * point.length, point.length), evaluated.status
-        return Told(
+        return Columns(
             point=point.id, quantity=point.quantity, length=point.length, starts=starts, values=values,
             status=status.tolist(), sets=summed.sets.tolist(), methods=summed.methods.tolist(), flags=flags.tolist(),
             behind=evidence, revisions=self._revisions(starts, values, older), names=names,

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 from collector.intake.log import Entry, Log
 from collector.series import versions as series
 from collector.settle import sources
+from collector.settle.columns import method_of
 from collector.settle.plainly import both
 from collector.settle.release import Made
-from collector.settle.told import method_of
 from collector.vee.series import HAS_VALUE
 from shared import batch, envelope, factor, record
 from shared.errors import ConfigError

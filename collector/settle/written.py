@@ -9,8 +9,8 @@ from io import BufferedReader, RawIOBase
 from typing import cast
 
 from collector.settle import lines
+from collector.settle.columns import Columns
 from collector.settle.gate import SEEN, Short
-from collector.settle.told import Told
 from shared.errors import Malformed, StoreError
 from shared.merkle import Rising, leaf_hash
 from shared.release import Row
@@ -30,7 +30,7 @@ class Written:
         self._hash, self._tree = hashlib.sha256(), Rising()
         self._pack, self._parts = zlib.compressobj(6), list[bytes]()
 
-    def add(self, told: Told) -> None:
+    def add(self, told: Columns) -> None:
         """Take the next rows."""
         own = [line.encode("ascii") for line in told.lines()]
         octets = b"\n".join([*own, b""])

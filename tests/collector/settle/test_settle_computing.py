@@ -9,10 +9,10 @@ import pytest
 from collector.series import versions
 from collector.settle import sources
 from collector.settle.changes import Changes, compare
+from collector.settle.columns import Columns
 from collector.settle.computing import Basis, Computing
 from collector.settle.gate import Short
 from collector.settle.rounding import Carry
-from collector.settle.told import Told
 from collector.settle.written import Kept, Written, whole
 from collector.store.engine import Store
 from shared import release
@@ -61,7 +61,7 @@ def office(store: Store) -> Office:
     return made
 
 
-def _computed(office: Office, *, at_once: int = 1, newest: bool = True) -> list[Told]:
+def _computed(office: Office, *, at_once: int = 1, newest: bool = True) -> list[Columns]:
     with office.centre.store.read() as connection:
         basis = Basis(
             connection=connection, versions=POINTS, wanted=WANTED, spans=SPANS, points_position=0, newest=newest,
@@ -70,7 +70,7 @@ def _computed(office: Office, *, at_once: int = 1, newest: bool = True) -> list[
         return [told for _, found in Computing(basis).each(lambda _: {}) for told in found]
 
 
-def _rows(found: list[Told]) -> list[Row]:
+def _rows(found: list[Columns]) -> list[Row]:
     return [one for told in found for one in told.rows()]
 
 
@@ -79,7 +79,7 @@ def _shown(one: Row) -> tuple[object, ...]:
 
 
 def test_points_one_by_one_have_the_rows_of_all_at_once(office: Office) -> None:
-    whole, carry = list[Told](), Carry("UTC")
+    whole, carry = list[Columns](), Carry("UTC")
     with office.centre.store.read() as connection:
         size, known = office.centre.log.size(connection), sources.numbers(connection)
         names = versions.methods(connection)

@@ -18,7 +18,7 @@ _NAMES = [status.name for status in Status]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Told:
+class Columns:
     """The rows of a point over a part of a period, in order of time."""
 
     point: str
