@@ -37,17 +37,23 @@ def truth(path: Path) -> dict[tuple[str, str, int], int]:
         }  # fmt: skip
 
 
-def read_edges(found: Sequence[Row]) -> tuple[int, int]:
-    """Return the first and the last instant at which every point was measured to one side. [UTC s]
+def read_edges(found: Sequence[Row], start: int) -> tuple[int, int]:
+    """Return the first and the last instant, from `start` on, at which every meter was read. [UTC s]
+
+    A boundary was read where a point is measured to one side of it: rows before `start` say that, too.
 
     Raises:
         ConfigError: there are none.
     """
-    guessed = {row.start for row in found if row.value is None or row.status == Status.ESTIMATED.name}
-    known = sorted({row.start for row in found} - guessed)
-    if not known:
-        raise ConfigError("no interval was measured by all meters: this machine has no time for the demo; try again")
-    return known[0], known[-1] + found[0].length_s
+    length = found[0].length_s
+    measured: dict[str, set[int]] = {row.point: set() for row in found}
+    for row in found:
+        if row.value is not None and row.status != Status.ESTIMATED.name:
+            measured[row.point] |= {row.start, row.start + length}
+    read = sorted(at for at in set.intersection(*measured.values()) if at >= start)
+    if len(read) < 2:
+        raise ConfigError("no two boundaries were read at all meters: this machine has no time for the demo; try again")
+    return read[0], read[-1]
 
 
 def score(found: Sequence[Row], true: Mapping[tuple[str, str, int], int]) -> Score:

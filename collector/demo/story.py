@@ -139,9 +139,9 @@ class Story:
         On a machine that has no time for the agent a read can be too late at the very edge; what a gap's energy is on
         each side of it is then an estimate, and no sum over the period is exact.
         """
-        self._release(collector, start, stop, "preliminary", "whole")
+        self._release(collector, start - INTERVAL, stop, "preliminary", "whole")
         (folder,) = (self.folder / "releases" / "whole").iterdir()
-        return read_edges(rows(folder))
+        return read_edges(rows(folder), start)
 
     def _wait_for_receipts(self, site: str) -> None:
         """Wait until the collector holds everything that was sealed."""

@@ -17,19 +17,25 @@ def both(*statuses: tuple[str, str]) -> list[Row]:
     return [row(name, at, one) for at, pair in enumerate(statuses) for name, one in zip("ab", pair, strict=True)]
 
 
+V, E = "VALID", "ESTIMATED"
+
+
 @pytest.mark.parametrize(
     ("statuses", "edges"),
     [
-        ([("VALID", "VALID")] * 3, (0, 15)),
-        ([("VALID", "ESTIMATED"), ("VALID", "VALID"), ("VALID", "VALID")], (5, 15)),
-        ([("VALID", "VALID"), ("VALID", "VALID"), ("MISSING", "VALID")], (0, 10)),
-        ([("VALID", "VALID"), ("ESTIMATED", "VALID"), ("VALID", "VALID")], (0, 15)),
+        ([(V, V)] * 4, (5, 20)),
+        ([(V, V), (V, E), (E, V), (V, V)], (5, 20)),  # what came before says that both were read at 5
+        ([(V, E), (V, E), (V, V), (V, V)], (10, 20)),
+        ([(E, V), (V, E), (V, V), (V, V)], (5, 20)),
+        ([(E, V), (E, V), (V, V), (V, V)], (10, 20)),
+        ([(V, V), (V, V), (V, V), ("MISSING", V)], (5, 15)),
+        ([(V, V), (V, V), (E, V), (V, V)], (5, 20)),
     ],
 )
 def test_a_period_ends_where_all_meters_were_read(statuses: list[tuple[str, str]], edges: tuple[int, int]) -> None:
-    assert read_edges(both(*statuses)) == edges
+    assert read_edges(both(*statuses), 5) == edges
 
 
-def test_where_nothing_was_measured_by_all_it_says_so() -> None:
+def test_where_nothing_was_read_at_all_meters_it_says_so() -> None:
     with pytest.raises(ConfigError, match="no time for the demo"):
-        read_edges(both(("VALID", "ESTIMATED"), ("ESTIMATED", "VALID")))
+        read_edges(both((V, E), (E, E), (E, V)), 5)
