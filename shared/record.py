@@ -13,6 +13,12 @@ KINDS = (
     "release", "restore", "retention", "outside", "access",
 )  # fmt: skip
 ENROLMENT = ("agent", "site", "key", "assurance", "collector_key", "next_collector_key")
+_LINES = str.maketrans("", "", "\r\n\t")
+
+
+def readable(text: str) -> bool:
+    """Return whether what a person writes into a record is lines of text, as every database and terminal takes it."""
+    return text.translate(_LINES).isprintable()
 
 
 @dataclass(frozen=True, slots=True)

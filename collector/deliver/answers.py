@@ -24,12 +24,12 @@ from shared import keys, strictjson
 from shared.answer import TYPE, believe, words
 from shared.errors import ConfigError, Malformed, TrustError
 from shared.keys import Verifier
+from shared.record import readable
 from shared.release import instant, seconds, sha256
 
 Word = Literal["acknowledged", "accepted", "disputed"]
 #: Answers that a target may give to one release: each is a record for good.
 MOST = 200
-_LINES = str.maketrans("", "", "\r\n\t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _readable(said: Answer) -> None:
     if not said.by.strip() or not said.by.isprintable():
         raise ConfigError("by: write who answers, as one line of text")
     for name, text in (("reason", said.reason), ("proof", said.proof)):
-        if not (text or "").translate(_LINES).isprintable():
+        if not readable(text or ""):
             raise ConfigError(f"{name}: it holds signs that are no text; write it as lines of text")
 
 

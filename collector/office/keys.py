@@ -4,7 +4,6 @@ Rules of this file: a key is shown once and only its hash is kept; it ends by it
 are records in the log, because they say who may change numbers. Form of a key: `wsk_<id>_<secret>`, 256 random bits.
 """
 
-import hashlib
 import json
 import secrets
 from collections.abc import Collection
@@ -13,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from collector.intake.enrol import token_hash
 from collector.intake.log import Log
 from collector.store.access import api_key as table
 from shared.errors import ConfigError
@@ -90,7 +90,7 @@ def make(
     position = log.record(connection, _RECORD, body, by=by, now=now)
     connection.execute(
         insert(table).values(
-            id=number, hash=_hash(key), person=person, scopes=json.dumps(wanted),
+            id=number, hash=token_hash(key), person=person, scopes=json.dumps(wanted),
             sites=None if where is None else json.dumps(where), made_at=now, made_by=by, ends_at=ends,
             position=position,
         )
@@ -130,7 +130,7 @@ def every(connection: Connection) -> list[Holder]:
 
 def holder(connection: Connection, key: str, now: int) -> Holder | None:
     """Return whose key it is; None where it is nobody's, has ended or was taken back. [UTC us]"""
-    row = connection.execute(select(table).where(table.c.hash == _hash(key))).one_or_none()
+    row = connection.execute(select(table).where(table.c.hash == token_hash(key))).one_or_none()
     found = None if row is None else _holder(row)
     return found if found is not None and found.state(now) == "good" else None
 
@@ -145,7 +145,3 @@ def _holder(row: Row[Any]) -> Holder:
         row.id, row.person, tuple(json.loads(row.scopes)), None if row.sites is None else tuple(json.loads(row.sites)),
         row.made_at, row.made_by, row.ends_at, row.revoked_at, row.position,
     )  # fmt: skip
-
-
-def _hash(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8")).digest()

@@ -12,6 +12,7 @@ from shared.quantity import INT64_MAX, QUANTITIES, Quantity
 from shared.release import seconds
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+RELEASE = r"^[a-z0-9][a-z0-9_-]{0,99}$"
 CHANNEL = r"^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}\.[a-z][a-z0-9_]{0,62}$"
 
 AgentInPath = Annotated[str, Path(pattern=NAME)]

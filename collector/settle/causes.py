@@ -6,7 +6,7 @@ blocked a value (severity E) it counts that it was found, also where the value h
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from sqlalchemy import Connection, select
 
@@ -34,8 +34,10 @@ def causes(connection: Connection, made: Made, versions: Sequence[PointVersion])
         versions: The points in force.
     """
     known = numbers(connection)
-    rows = {point: [row.start for row in own] for point, own in groupby(made.each(), key=lambda row: row.point)}
-    length = {row.point: row.length_s for row in made.each()}
+    rows, length = dict[str, list[int]](), dict[str, int]()
+    for row in made.each():
+        rows.setdefault(row.point, []).append(row.start)
+        length[row.point] = row.length_s
     found: dict[tuple[str, int], set[Cause]] = {}
     for first, stop in pairwise(cuts(versions, made.start, made.stop)):
         of: dict[int, list[str]] = {}  # points by the channels that they rest on

@@ -178,7 +178,7 @@ def _channel(values: series.Values) -> Channel:
 
 def blocking(connection: Connection, refs: Iterable[str], start: int, stop: int) -> list[str]:
     """Return the open findings of severity E on channels in a period, a sentence each. [UTC s]"""
-    known = {one.name: one.id for one in names.every(connection)}
+    known = numbers(connection)
     wanted = {known[ref] for ref in refs if ref in known}  # open findings are few, channels may be many
     query = (
         select(finding.c.text, finding.c.rule, finding.c.start, finding.c.channel_id)

@@ -16,14 +16,14 @@ from collector.office.auth import Sender, hold
 from collector.office.paging import Cutting, Page
 from collector.office.parts import Office
 from collector.office.problems import absent
-from collector.office.terms import NAME
+from collector.office.terms import NAME, RELEASE
 from collector.parts import Parts
 from collector.store.delivery import delivery as table
 from shared.errors import ConfigError
 
 router = APIRouter(prefix="/deliveries", tags=["deliveries"])
 State = Literal["waiting", "delivered", "dead"]
-ReleaseId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
+ReleaseId = Annotated[str, Field(pattern=RELEASE)]
 _KEY = re.compile(r"(-1|[0-9]{1,18}) ([a-z0-9_-]{0,63})")
 TargetId = Annotated[str, Path(pattern=NAME, description="id of a [[target]]")]
 
@@ -132,12 +132,11 @@ def retry(office: Office, holder: Sender, target: TargetId, what: Again) -> Retr
 def note(office: Office, holder: Sender, target: TargetId, said: Noted) -> Kept:
     """Note what a party has answered elsewhere; the record says who noted it. The same answer again is the same."""
     whose = _known(office, target)
-    given = answers.Answer(said.release_id, said.answer, said.by, said.reason, tuple(said.rows), said.proof)
     with office.store.write() as connection:
         hold(office, connection, holder)
         there(connection, said.release_id)
         now = office.clock.wall()
-        position = answers.give(connection, office.log, whose, given, now, noted_by=holder.person)
+        position = answers.give(connection, office.log, whose, said.to(said.release_id), now, noted_by=holder.person)
     return Kept(release_id=said.release_id, answer=said.answer, position=position)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -113,8 +114,9 @@ def edits(office: Office, cut: Cutting, state: Annotated[str | None, Query(max_l
     with office.store.read() as connection:
         told = entries.entries(connection)
     after = cut.after(-1)
-    found = [_told(one, told) for one in told if one.position > after]
-    return cut.page([one for one in found if state in (None, one.state)], lambda one: one.position)
+    later = (_told(one, told) for one in told if one.position > after)
+    found = islice((one for one in later if state in (None, one.state)), cut.wanted)
+    return cut.page(list(found), lambda one: one.position)
 
 
 def _told(one: Entry, told: list[Entry]) -> Told:

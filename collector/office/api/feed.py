@@ -16,12 +16,12 @@ from collector.office.answers import FOREVER, Answer, Whole, moment, tagged
 from collector.office.auth import bearer
 from collector.office.parts import Office
 from collector.office.problems import absent
-from collector.office.terms import Time, instant_of
+from collector.office.terms import RELEASE, Time, instant_of
 from collector.store.schema import release as table
 from shared.release import instant
 
 router = APIRouter(prefix="/feed", tags=["feed"])
-Id = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
+Id = Annotated[str, Path(pattern=RELEASE)]
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9#._-]{1,200}$")]
 US = 1_000_000
 
@@ -74,6 +74,10 @@ class Said(BaseModel):
     rows: Annotated[list[tuple[str, str]], Field(max_length=10_000)] = []
     proof: Annotated[str | None, Field(max_length=20_000)] = None
 
+    def to(self, release_id: str) -> answers.Answer:
+        """Return it as the answer to a release."""
+        return answers.Answer(release_id, self.answer, self.by, self.reason, tuple(self.rows), self.proof)
+
 
 class Kept(Answer):
     """Where an answer stands in the log."""
@@ -124,10 +128,8 @@ def file(office: Office, party: Party, request: Request, release_id: Id, name: N
 def answer(office: Office, party: Party, release_id: Id, said: Said) -> Kept:
     """Take an answer to a release; the same answer again is the same."""
     _own(office, party, release_id)
-    rows = tuple((point, start) for point, start in said.rows)
-    given = answers.Answer(release_id, said.answer, said.by, said.reason, rows, said.proof)
     with office.store.write() as connection:
-        position = answers.give(connection, office.log, party, given, office.clock.wall())
+        position = answers.give(connection, office.log, party, said.to(release_id), office.clock.wall())
     return Kept(release_id=release_id, answer=said.answer, position=position)
 
 

@@ -21,7 +21,7 @@ from collector.office.answers import (
 from collector.office.paging import Cutting, Page
 from collector.office.parts import Office
 from collector.office.problems import absent
-from collector.office.terms import NAME
+from collector.office.terms import NAME, RELEASE
 from collector.parts import Parts
 from collector.settle import lines, release
 from collector.settle.release import Made
@@ -32,7 +32,7 @@ from shared.release import instant
 
 router = APIRouter(prefix="/releases", tags=["releases"])
 Kind = Literal["preliminary", "final", "correction"]
-Id = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
+Id = Annotated[str, Path(pattern=RELEASE)]
 COLUMNS = (
     "release_id", "number", "kind", "party", "start", "stop", "position", "record_position", "supersedes", "made_at",
     "withdrawn_position",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from shared.errors import ConfigError
+from shared.record import readable
 from shared.veeblob import Span
 
 Action = Literal["edit", "accept", "reject", "estimate", "copy", "undo"]
@@ -18,7 +19,6 @@ REASONS: tuple[str, ...] = get_args(Reason)
 #: Which actions look at a field.
 _OF = {"values": ("edit",), "total": ("edit",), "method": ("reject", "estimate"), "source": ("copy",)}
 LONGEST = 2000  # of a text [characters]
-_LINES = str.maketrans("", "", "\r\n\t")
 
 
 def same_person(one: str, other: str) -> bool:
@@ -44,7 +44,7 @@ def check_why(author: str, reason: str, text: str, what: str) -> None:
         raise ConfigError(f"no reason {reason!r}; known: {', '.join(REASONS)}")
     if not text.strip() or len(text) > LONGEST:
         raise ConfigError(f"say in 1 to {LONGEST} characters why {what}")
-    if not text.translate(_LINES).isprintable():
+    if not readable(text):
         raise ConfigError("the text holds signs that are no text; write it as lines of text")
     if not author.strip():
         raise ConfigError("a change needs the name of the person who makes it")
